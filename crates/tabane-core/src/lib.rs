@@ -1,0 +1,8 @@
+//! Decisions as pure functions: what to do next with a VM, where to place it, which address it gets.
+//!
+//! No IO, no clock, no randomness: whatever a decision needs is an argument. The same arguments give the same
+//! decision, so tables, property tests and simulations can hold every rule against every situation.
+
+pub mod allocate;
+pub mod place;
+pub mod vm;

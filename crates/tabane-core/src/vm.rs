@@ -1,0 +1,248 @@
+//! What a host does next with one of its VMs.
+//!
+//! ```text
+//!            Prepare        Start           Resume
+//!   nothing ────────► off ────────► prelaunch ────► running ◄──► paused
+//!                      ▲                               │
+//!                      │  Shutdown … Kill / it ends    │
+//!                      └───────────────────────────────┘
+//! ```
+//!
+//! [`decide`] is told what is wanted and what is there, not what changed. It answers with one step; the host takes
+//! it, looks again and asks again. So a restart of the agent, a retry and the ordinary way are the same code.
+//! Invariant: while a process of the VM is alive, or may be, no `Start` is ever decided.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use tabane_model::{Name, OnCrash, Power, VmSpec};
+
+/// What the host sees of a VM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Disks, seed and network are there for the present spec.
+    pub prepared: bool,
+    pub process: Process,
+    /// How its last process ended, if one ever ran.
+    pub last_exit: Option<Exit>,
+    /// Restarts after crashes since it last ran for long.
+    pub restarts: u32,
+    /// `spec.starts` as it was at the last start.
+    pub starts: u32,
+    /// Resets done, on the count of `spec.resets`.
+    pub resets: u32,
+    /// When the guest was asked to shut down, if it was.
+    pub shutdown_asked_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Process {
+    Absent,
+    Alive(Machine),
+}
+
+/// A living QEMU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    pub run: Run,
+    pub cpus: u32,
+    pub memory_bytes: u64,
+    pub disks: BTreeSet<Name>,
+    pub nics: BTreeSet<Name>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// Created and not begun.
+    Prelaunch,
+    Running,
+    /// Stopped by us.
+    Paused,
+    /// Stopped by QEMU: a disk could not be written. `retry_at` is when to try again.
+    IoError {
+        retry_at: Timestamp,
+    },
+    /// The guest's kernel gave up.
+    Panicked,
+    /// The guest has shut down; QEMU waits to be ended.
+    Shutdown,
+    /// It does not answer, or is busy with something of its own: leave it alone.
+    Busy,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    pub at: Timestamp,
+    pub cause: Cause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// We shut it down or killed it, because the spec says off.
+    Asked,
+    /// The guest shut itself down.
+    GuestShutdown,
+    /// QEMU or the guest failed.
+    Crash,
+    /// The host went down with it.
+    HostLost,
+}
+
+/// One step. Each is idempotent: taken twice, the second does nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make disks, seed and network ready.
+    Prepare,
+    Start,
+    Resume,
+    Pause,
+    Reset,
+    /// Ask the guest, by its agent or by the power button.
+    Shutdown,
+    /// End the process. `Cause` is what is written down as the reason.
+    Kill(Cause),
+    PlugCpus(u32),
+    PlugMemory(u64),
+    PlugDisk(Name),
+    UnplugDisk(Name),
+    PlugNic(Name),
+    UnplugNic(Name),
+    /// Remove every trace of the VM.
+    CleanUp,
+    /// Nothing to do before this time, unless something changes.
+    Wait(Timestamp),
+}
+
+/// How long to wait before restart `n` (1, 2, …): 1 s, doubling to 5 minutes.
+pub fn backoff(restarts: u32) -> SignedDuration {
+    SignedDuration::from_secs(1i64 << restarts.saturating_sub(1).min(9)).min(SignedDuration::from_secs(300))
+}
+
+/// A VM that ran this long starts its back-off anew.
+pub const STEADY_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// The next step, or `None` when everything is as it should be.
+pub fn decide(spec: &VmSpec, deleting: bool, seen: &Observed, now: Timestamp) -> Option<Step> {
+    match (&seen.process, deleting) {
+        (Process::Alive(_), true) => Some(Step::Kill(Cause::Asked)),
+        (Process::Absent, true) => Some(Step::CleanUp),
+        (Process::Absent, false) => decide_off(spec, seen, now),
+        (Process::Alive(machine), false) => match spec.power {
+            Power::ForcedOff => Some(Step::Kill(Cause::Asked)),
+            Power::Off => decide_stopping(spec, seen, machine, now),
+            Power::On | Power::Paused => decide_running(spec, seen, machine, now),
+        },
+    }
+}
+
+/// Nothing runs: prepare, start, wait, or leave it.
+fn decide_off(spec: &VmSpec, seen: &Observed, now: Timestamp) -> Option<Step> {
+    if !seen.prepared {
+        return Some(Step::Prepare);
+    }
+    if !matches!(spec.power, Power::On | Power::Paused) {
+        return None;
+    }
+    match held(spec, seen) {
+        Hold::No => Some(Step::Start),
+        Hold::Until(at) if at <= now => Some(Step::Start),
+        Hold::Until(at) => Some(Step::Wait(at)),
+        Hold::ForSomebody => None,
+    }
+}
+
+/// Whether a VM that is to be on, and is not, has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    No,
+    Until(Timestamp),
+    /// Somebody has to ask for a start.
+    ForSomebody,
+}
+
+pub fn held(spec: &VmSpec, seen: &Observed) -> Hold {
+    let Some(exit) = &seen.last_exit else { return Hold::No };
+    if seen.starts < spec.starts {
+        return Hold::No;
+    }
+    match (exit.cause, spec.on_crash) {
+        (Cause::Asked | Cause::HostLost, _) => Hold::No,
+        (Cause::GuestShutdown, _) | (Cause::Crash, OnCrash::Hold) => Hold::ForSomebody,
+        (Cause::Crash, OnCrash::Restart) => Hold::Until(exit.at + backoff(seen.restarts + 1)),
+    }
+}
+
+/// It runs and is to be off.
+fn decide_stopping(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timestamp) -> Option<Step> {
+    match machine.run {
+        // These have no guest that could hear the question.
+        Run::Prelaunch | Run::Panicked | Run::Shutdown => return Some(Step::Kill(Cause::Asked)),
+        // A paused guest hears nothing: let it go on, then ask.
+        Run::Paused => return Some(Step::Resume),
+        Run::Running | Run::IoError { .. } | Run::Busy => {}
+    }
+    let Some(asked_at) = seen.shutdown_asked_at else { return Some(Step::Shutdown) };
+    let deadline = asked_at + SignedDuration::from_secs(spec.shutdown.timeout_s.into());
+    match (now < deadline, spec.shutdown.force) {
+        (true, _) => Some(Step::Wait(deadline)),
+        (false, true) => Some(Step::Kill(Cause::Asked)),
+        (false, false) => None,
+    }
+}
+
+/// It runs, and is to be on or paused.
+fn decide_running(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timestamp) -> Option<Step> {
+    let paused = spec.power == Power::Paused;
+    match machine.run {
+        Run::Busy => return None,
+        Run::Shutdown => return Some(Step::Kill(Cause::GuestShutdown)),
+        Run::Panicked => {
+            return match spec.on_crash {
+                OnCrash::Restart => Some(Step::Kill(Cause::Crash)),
+                OnCrash::Hold if seen.starts < spec.starts => Some(Step::Kill(Cause::Crash)),
+                OnCrash::Hold => None,
+            };
+        }
+        Run::IoError { retry_at } if retry_at > now => return Some(Step::Wait(retry_at)),
+        Run::IoError { .. } => return (!paused).then_some(Step::Resume),
+        Run::Running if paused => return Some(Step::Pause),
+        Run::Paused if !paused => return Some(Step::Resume),
+        Run::Prelaunch if !paused => return Some(Step::Resume),
+        Run::Prelaunch | Run::Running | Run::Paused => {}
+    }
+    if seen.resets < spec.resets {
+        return Some(Step::Reset);
+    }
+    decide_devices(spec, machine)
+}
+
+/// Devices that are missing or too many. Removing comes first: what is added may want the same place.
+fn decide_devices(spec: &VmSpec, machine: &Machine) -> Option<Step> {
+    let gone = |have: &BTreeSet<Name>, want: &mut dyn Iterator<Item = &Name>| {
+        let want: BTreeSet<&Name> = want.collect();
+        have.iter().find(|name| !want.contains(name)).cloned()
+    };
+    if let Some(name) = gone(&machine.disks, &mut spec.disks.iter().map(|d| &d.name)) {
+        return Some(Step::UnplugDisk(name));
+    }
+    if let Some(name) = gone(&machine.nics, &mut spec.nics.iter().map(|n| &n.name)) {
+        return Some(Step::UnplugNic(name));
+    }
+    if let Some(disk) = spec.disks.iter().find(|d| !machine.disks.contains(&d.name)) {
+        return Some(Step::PlugDisk(disk.name.clone()));
+    }
+    if let Some(nic) = spec.nics.iter().find(|n| !machine.nics.contains(&n.name)) {
+        return Some(Step::PlugNic(nic.name.clone()));
+    }
+    // CPUs and memory only grow while it runs; less of them comes with the next start.
+    if machine.cpus < spec.cpus {
+        return Some(Step::PlugCpus(spec.cpus));
+    }
+    if machine.memory_bytes < spec.memory_bytes {
+        return Some(Step::PlugMemory(spec.memory_bytes));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+use proptest::prelude::*;
+use tabane_model::{Nic, VmDisk};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn spec(power: Power) -> VmSpec {
+    let mut spec = VmSpec::new(1, 256 << 20);
+    spec.power = power;
+    spec
+}
+
+fn off() -> Observed {
+    Observed {
+        prepared: true,
+        process: Process::Absent,
+        last_exit: None,
+        restarts: 0,
+        starts: 0,
+        resets: 0,
+        shutdown_asked_at: None,
+    }
+}
+
+fn alive(run: Run) -> Observed {
+    let machine =
+        Machine { run, cpus: 1, memory_bytes: 256 << 20, disks: BTreeSet::new(), nics: BTreeSet::new() };
+    Observed { process: Process::Alive(machine), ..off() }
+}
+
+fn exited(cause: Cause) -> Observed {
+    Observed { last_exit: Some(Exit { at: at(0), cause }), ..off() }
+}
+
+#[test]
+fn the_ordinary_way_up_and_down() {
+    let raw = Observed { prepared: false, ..off() };
+    assert_eq!(decide(&spec(Power::On), false, &raw, at(0)), Some(Step::Prepare));
+    assert_eq!(decide(&spec(Power::On), false, &off(), at(0)), Some(Step::Start));
+    assert_eq!(decide(&spec(Power::On), false, &alive(Run::Prelaunch), at(0)), Some(Step::Resume));
+    assert_eq!(decide(&spec(Power::On), false, &alive(Run::Running), at(0)), None);
+    assert_eq!(decide(&spec(Power::Off), false, &alive(Run::Running), at(0)), Some(Step::Shutdown));
+    let asked = Observed { shutdown_asked_at: Some(at(0)), ..alive(Run::Running) };
+    assert_eq!(decide(&spec(Power::Off), false, &asked, at(1)), Some(Step::Wait(at(120))));
+    assert_eq!(decide(&spec(Power::Off), false, &asked, at(120)), Some(Step::Kill(Cause::Asked)));
+    let mut patient = spec(Power::Off);
+    patient.shutdown.force = false;
+    assert_eq!(decide(&patient, false, &asked, at(9999)), None);
+    assert_eq!(decide(&spec(Power::Off), false, &exited(Cause::Asked), at(0)), None);
+}
+
+#[test]
+fn forced_off_and_deletion_do_not_ask() {
+    assert_eq!(
+        decide(&spec(Power::ForcedOff), false, &alive(Run::Running), at(0)),
+        Some(Step::Kill(Cause::Asked))
+    );
+    assert_eq!(decide(&spec(Power::On), true, &alive(Run::Running), at(0)), Some(Step::Kill(Cause::Asked)));
+    assert_eq!(decide(&spec(Power::On), true, &off(), at(0)), Some(Step::CleanUp));
+}
+
+#[test]
+fn a_crash_is_restarted_with_back_off_or_held() {
+    let mut seen = exited(Cause::Crash);
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(0)), Some(Step::Wait(at(1))));
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(1)), Some(Step::Start));
+    seen.restarts = 3;
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(1)), Some(Step::Wait(at(8))));
+    seen.restarts = u32::MAX - 1;
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(1)), Some(Step::Wait(at(300))));
+    let mut hold = spec(Power::On);
+    hold.on_crash = OnCrash::Hold;
+    assert_eq!(decide(&hold, false, &seen, at(9999)), None);
+    hold.starts = 1;
+    assert_eq!(decide(&hold, false, &seen, at(0)), Some(Step::Start));
+}
+
+#[test]
+fn a_guest_that_shut_itself_down_stays_down_until_asked() {
+    let seen = exited(Cause::GuestShutdown);
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(9999)), None);
+    let mut again = spec(Power::On);
+    again.starts = 1;
+    assert_eq!(decide(&again, false, &seen, at(0)), Some(Step::Start));
+}
+
+#[test]
+fn a_lost_host_starts_its_vms_again_at_once() {
+    assert_eq!(decide(&spec(Power::On), false, &exited(Cause::HostLost), at(0)), Some(Step::Start));
+}
+
+#[test]
+fn pause_and_io_errors() {
+    assert_eq!(decide(&spec(Power::Paused), false, &alive(Run::Running), at(0)), Some(Step::Pause));
+    assert_eq!(decide(&spec(Power::Paused), false, &alive(Run::Paused), at(0)), None);
+    assert_eq!(decide(&spec(Power::On), false, &alive(Run::Paused), at(0)), Some(Step::Resume));
+    let full = alive(Run::IoError { retry_at: at(5) });
+    assert_eq!(decide(&spec(Power::On), false, &full, at(0)), Some(Step::Wait(at(5))));
+    assert_eq!(decide(&spec(Power::On), false, &full, at(5)), Some(Step::Resume));
+    assert_eq!(decide(&spec(Power::Paused), false, &full, at(5)), None);
+    assert_eq!(decide(&spec(Power::Off), false, &alive(Run::Paused), at(0)), Some(Step::Resume));
+}
+
+#[test]
+fn devices_follow_the_spec() {
+    let mut want = spec(Power::On);
+    want.resets = 1;
+    assert_eq!(decide(&want, false, &alive(Run::Running), at(0)), Some(Step::Reset));
+    want.resets = 0;
+    want.cpus = 2;
+    assert_eq!(decide(&want, false, &alive(Run::Running), at(0)), Some(Step::PlugCpus(2)));
+    want.cpus = 1;
+    want.memory_bytes = 512 << 20;
+    assert_eq!(decide(&want, false, &alive(Run::Running), at(0)), Some(Step::PlugMemory(512 << 20)));
+    let name: Name = "data".parse().unwrap();
+    want.disks.push(VmDisk {
+        name: name.clone(),
+        disk: Some("d".parse().unwrap()),
+        image: None,
+        size_bytes: None,
+        pool: None,
+        clone: Default::default(),
+        keep: false,
+    });
+    assert_eq!(decide(&want, false, &alive(Run::Running), at(0)), Some(Step::PlugDisk(name.clone())));
+    let mut seen = alive(Run::Running);
+    let Process::Alive(machine) = &mut seen.process else { unreachable!() };
+    machine.nics.insert(name.clone());
+    assert_eq!(decide(&want, false, &seen, at(0)), Some(Step::UnplugNic(name.clone())));
+    want.nics.push(Nic {
+        name,
+        network: "n".parse().unwrap(),
+        mac: None,
+        address: None,
+        forwards: Vec::new(),
+    });
+    assert!(matches!(decide(&want, false, &seen, at(0)), Some(Step::PlugDisk(_))));
+}
+
+fn any_observed() -> impl Strategy<Value = Observed> {
+    let run = prop_oneof![
+        Just(Run::Prelaunch),
+        Just(Run::Running),
+        Just(Run::Paused),
+        Just(Run::Panicked),
+        Just(Run::Shutdown),
+        Just(Run::Busy),
+        (0i64..100).prop_map(|s| Run::IoError { retry_at: at(s) }),
+    ];
+    let cause = prop_oneof![
+        Just(Cause::Asked),
+        Just(Cause::GuestShutdown),
+        Just(Cause::Crash),
+        Just(Cause::HostLost)
+    ];
+    (
+        any::<bool>(),
+        prop::option::of(run),
+        prop::option::of(cause),
+        0u32..20,
+        0u32..3,
+        prop::option::of(0i64..200),
+    )
+        .prop_map(|(prepared, run, cause, restarts, starts, asked)| {
+            let base = run.map_or_else(off, alive);
+            Observed {
+                prepared,
+                last_exit: cause.map(|cause| Exit { at: at(0), cause }),
+                restarts,
+                starts,
+                shutdown_asked_at: asked.map(at),
+                ..base
+            }
+        })
+}
+
+proptest! {
+    #[test]
+    fn never_starts_what_is_alive_and_never_touches_what_is_absent(
+        seen in any_observed(),
+        power in prop::sample::select(vec![Power::On, Power::Off, Power::Paused, Power::ForcedOff]),
+        deleting in any::<bool>(),
+        now in 0i64..400,
+    ) {
+        let step = decide(&spec(power), deleting, &seen, at(now));
+        match seen.process {
+            Process::Alive(_) => prop_assert!(
+                !matches!(step, Some(Step::Start | Step::Prepare | Step::CleanUp)), "{step:?}"),
+            Process::Absent => prop_assert!(
+                matches!(step, None | Some(Step::Start | Step::Prepare | Step::CleanUp | Step::Wait(_))), "{step:?}"),
+        }
+        if matches!(power, Power::Off | Power::ForcedOff) {
+            prop_assert!(step != Some(Step::Start));
+        }
+        // A wait is always for the future: otherwise the driver would spin.
+        if let Some(Step::Wait(until)) = step {
+            prop_assert!(until > at(now));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Disks on this host: qcow2 files in a pool, named by the disk's identity, so that a new disk of an old name is a new
+//! file.
+//!
+//! Invariant: a file that has its final name is complete. A clone's image stays for as long as the clone.
+
+use std::path::{Path, PathBuf};
+
+use tabane_model::{CloneMode, Disk, DiskPhase, DiskStatus, Kind};
+use tabane_qemu::{
+    img::{Format, Img, Sandbox},
+    qcow2,
+};
+
+use crate::{Error, Result, agent::Shared, files, image::Stored, pool};
+
+/// A disk that is there.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    pub path: PathBuf,
+    pub size_bytes: u64,
+    /// What it was made from.
+    pub image: Option<Stored>,
+}
+
+/// Kept beside each disk: what it stands on, so that the image is not removed under it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Note {
+    image_digest: Option<String>,
+    linked: bool,
+}
+
+fn path(folder: &Path, disk: &Disk) -> PathBuf {
+    folder.join(format!("{}.qcow2", disk.meta.uid.simple()))
+}
+
+fn note_path(disk_path: &Path) -> PathBuf {
+    disk_path.with_extension("json")
+}
+
+pub fn used_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |m| std::os::unix::fs::MetadataExt::blocks(&m) * 512)
+}
+
+/// Makes the disk if it is not there. Growing is left to whoever knows whether it is in use.
+pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
+    let folder = pool::ensure(shared, &disk.spec.pool)?;
+    let path = path(&folder, disk);
+    if !path.exists() {
+        make(shared, disk, &path).await?;
+    }
+    let note: Note =
+        files::read_json(&note_path(&path))?.unwrap_or(Note { image_digest: None, linked: false });
+    let image = note.image_digest.and_then(|digest| shared.images.store().load(&digest));
+    let size_bytes = qcow2::virtual_size(&path)?;
+    Ok(Ready { path, size_bytes, image })
+}
+
+async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
+    let image = match &disk.spec.image {
+        Some(name) => Some(shared.images.ensure(shared, name).await?),
+        None => None,
+    };
+    let base =
+        image.as_ref().filter(|i| i.disk).map(|i| shared.images.store().folder(&i.digest).join("disk.qcow2"));
+    let least = image.as_ref().map_or(0, |i| i.virtual_size_bytes);
+    let size = disk.spec.size_bytes.unwrap_or(least).max(1 << 20);
+    if size < least {
+        let [size, least] = [size, least].map(tabane_model::format_bytes);
+        return Err(Error::unfit(
+            format!("{size} is smaller than the image, which has {least}"),
+            "delete the disk and make it larger",
+        ));
+    }
+    let linked = base.is_some() && disk.spec.clone == CloneMode::Linked;
+    let fresh = path.with_extension("new");
+    files::remove(&fresh)?;
+    // The note comes first: a clone without one would not protect its image.
+    let image_digest = image.map(|i| i.digest);
+    files::write_json(&note_path(path), &Note { image_digest, linked })?;
+    let target = fresh.clone();
+    let made = tokio::task::spawn_blocking(move || match base {
+        Some(base) if !linked => copy(&base, &target),
+        base => Ok(qcow2::create(&target, size, base.as_deref())?),
+    });
+    made.await.map_err(|e| Error::Stream(format!("making a disk was cut short: {e}")))??;
+    if !linked && qcow2::virtual_size(&fresh)? < size {
+        resize(&fresh, size).await?;
+    }
+    files::rename(&fresh, path)
+}
+
+/// A whole copy: shared blocks where the file system can, bytes elsewhere, holes kept.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let source = std::fs::File::open(from).map_err(Error::file("read", from))?;
+    let target = std::fs::File::create(to).map_err(Error::file("create", to))?;
+    if rustix::fs::ioctl_ficlone(&target, &source).is_err() {
+        copy_data(&source, &target).map_err(Error::file("write", to))?;
+    }
+    target.sync_all().map_err(Error::file("write", to))
+}
+
+fn copy_data(source: &std::fs::File, target: &std::fs::File) -> std::io::Result<()> {
+    use rustix::fs::SeekFrom;
+    let length = source.metadata()?.len();
+    target.set_len(length)?;
+    let mut at = 0;
+    loop {
+        let start = match rustix::fs::seek(source, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // No data after this point.
+            Err(rustix::io::Errno::NXIO) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(source, SeekFrom::Hole(start))?;
+        let (mut from, mut to) = (start, start);
+        while from < end {
+            let wanted = usize::try_from(end - from).unwrap_or(usize::MAX).min(64 << 20);
+            let copied = rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), wanted)?;
+            if copied == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        at = end;
+    }
+}
+
+/// Lets a disk that nobody uses grow.
+pub async fn grow(ready: &Ready, size_bytes: u64) -> Result<()> {
+    resize(&ready.path, size_bytes).await
+}
+
+/// Runs as ourselves: the disk is ours, but a guest wrote its content, so the limits of the sandbox apply.
+async fn resize(path: &Path, size_bytes: u64) -> Result<()> {
+    Ok(Img::new(Sandbox::default()).resize(path, Format::Qcow2, size_bytes).await?)
+}
+
+/// Removes a disk's files and tells of it.
+pub fn remove(shared: &Shared, disk: &Disk) -> Result<()> {
+    if let Ok(folder) = pool::ensure(shared, &disk.spec.pool) {
+        let path = path(&folder, disk);
+        files::remove(&path)?;
+        files::remove(&path.with_extension("new"))?;
+        // The note goes last: as long as the disk may be there, its image is protected.
+        files::remove(&note_path(&path))?;
+    }
+    let status = DiskStatus {
+        observed_generation: disk.meta.generation,
+        phase: DiskPhase::Deleted,
+        ..DiskStatus::default()
+    };
+    shared.reporter.status(Kind::Disk, &disk.meta.name, disk.meta.uid, &status);
+    Ok(())
+}
+
+/// Disks that are to go, or that no VM takes care of: their own driver would have nothing else to do.
+pub async fn sweep(shared: &Shared) {
+    for disk in shared.objects.disks() {
+        let attended = disk.spec.vm.as_ref().is_some_and(|vm| shared.objects.vm(vm).is_some());
+        if attended {
+            continue;
+        }
+        if disk.meta.deleted_at.is_some() {
+            if let Err(error) = remove(shared, &disk) {
+                tracing::warn!(disk = %disk.meta.name, error = error.told(), "cannot remove a disk");
+            }
+            continue;
+        }
+        let result = async {
+            let ready = ensure(shared, &disk).await?;
+            match disk.spec.size_bytes {
+                Some(wanted) if wanted > ready.size_bytes => {
+                    grow(&ready, wanted).await?;
+                    ensure(shared, &disk).await
+                }
+                _ => Ok(ready),
+            }
+        };
+        let mut status = DiskStatus { observed_generation: disk.meta.generation, ..DiskStatus::default() };
+        match result.await {
+            Ok(ready) => {
+                status.phase = DiskPhase::Ready;
+                status.size_bytes = ready.size_bytes;
+                status.used_bytes = used_bytes(&ready.path);
+                status.image_digest = ready.image.map(|i| i.digest);
+            }
+            Err(Error::NotYet(_)) => continue,
+            Err(error) => {
+                status.phase = DiskPhase::Failed;
+                let now = jiff::Timestamp::now();
+                tabane_model::set_condition(
+                    &mut status.conditions,
+                    "ready",
+                    false,
+                    "failed",
+                    error.told(),
+                    now,
+                );
+            }
+        }
+        shared.reporter.status(Kind::Disk, &disk.meta.name, disk.meta.uid, &status);
+    }
+}
+
+/// Digests of all images that disks in this folder were made from.
+pub fn images_in_use(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let notes = entries
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "json"));
+    notes.filter_map(|path| files::read_json::<Note>(&path).ok().flatten()?.image_digest).collect()
+}

@@ -1,0 +1,258 @@
+//! Making an image ready on its home host: wait for its upload, fetch it, or build it; then check, convert, keep.
+//!
+//! ```text
+//!   upload ──► incoming/<uid>.full ─┐
+//!   url ─────► incoming/<uid>.full ─┼─► checksum ─► inspect ─► convert in a sandbox ─► images/<digest>/
+//!   build ──────────────────────────┴──────────────────────────────────────────────────►┘
+//! ```
+//!
+//! Whatever ends the work, it begins again from what is on disk: a download or an upload at the byte where it stopped.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use tabane_model::{
+    EventLevel, Image, ImageFormat, ImagePhase, ImageSource, ImageStatus, Kind, Progress, set_condition,
+};
+use tabane_qemu::img::{Img, Output, Sandbox, Source};
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    build,
+    inspect::{self, Stated},
+    store::{About, Stored, digest_of},
+    transfer,
+};
+use crate::{Error, Result, agent::Shared, files, users};
+
+/// Progress is told this often.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const TRIES: u32 = 5;
+
+pub async fn run(shared: Arc<Shared>, image: Arc<Image>) {
+    let work = Work { told: Mutex::new(None), shared, image };
+    let name = &work.image.meta.name;
+    let ended = match work.make().await {
+        Ok(None) => return,
+        Ok(Some(stored)) => {
+            let message = format!("ready: {}", tabane_model::format_bytes(stored.size_bytes));
+            work.shared.reporter.event(EventLevel::Info, "ready", Kind::Image, name, message);
+            Ok(stored)
+        }
+        Err(error) => {
+            let told = error.told();
+            work.shared.reporter.event(EventLevel::Error, "failed", Kind::Image, name, told.clone());
+            Err(told)
+        }
+    };
+    // Kept until the server has heard it: what it says meanwhile is old.
+    work.shared.images.end(&work.image, ended.clone());
+    work.tell_end(&ended);
+}
+
+/// Says again how the work on an image ended.
+pub fn tell_end(shared: Arc<Shared>, image: Arc<Image>, ended: &Result<Stored, String>) {
+    Work { told: Mutex::new(None), shared, image }.tell_end(ended);
+}
+
+struct Work {
+    shared: Arc<Shared>,
+    image: Arc<Image>,
+    told: Mutex<Option<(Instant, String)>>,
+}
+
+impl Work {
+    fn tell_end(&self, ended: &Result<Stored, String>) {
+        match ended {
+            Ok(stored) => self.tell(ImagePhase::Ready, None, Some(stored), None),
+            Err(told) => self.tell(ImagePhase::Failed, None, None, Some(told.clone())),
+        }
+    }
+
+    fn tell(
+        &self,
+        phase: ImagePhase,
+        progress: Option<Progress>,
+        stored: Option<&Stored>,
+        failed: Option<String>,
+    ) {
+        let mut status = ImageStatus {
+            observed_generation: self.image.meta.generation,
+            phase,
+            progress,
+            received_bytes: transfer::received_bytes(&self.shared, &self.image),
+            os: self.image.spec.os.clone(),
+            default_user: self.image.spec.default_user.clone(),
+            ..ImageStatus::default()
+        };
+        if let Some(stored) = stored {
+            status.digest = Some(stored.digest.clone());
+            status.virtual_size_bytes = stored.virtual_size_bytes;
+            status.size_bytes = stored.size_bytes;
+            status.kernel = stored.kernel;
+            status.disk = stored.disk;
+            status.os = status.os.or_else(|| stored.os.clone());
+            status.default_user = status.default_user.or_else(|| stored.default_user.clone());
+            status.received_bytes = 0;
+        }
+        if let Some(message) = failed {
+            set_condition(&mut status.conditions, "ready", false, "failed", message, jiff::Timestamp::now());
+        }
+        self.shared.reporter.status(Kind::Image, &self.image.meta.name, self.image.meta.uid, &status);
+    }
+
+    /// Tells how far it is, but not more often than anybody can read.
+    fn progress(&self, phase: ImagePhase, step: &str, fraction: f32, detail: String) {
+        let mut told = self.told.lock().expect("no holder of this lock panics");
+        let due = told.as_ref().is_none_or(|(at, before)| at.elapsed() >= TELL_EVERY || before != step);
+        if due {
+            *told = Some((Instant::now(), step.to_owned()));
+            self.tell(phase, Some(Progress { step: step.into(), fraction, detail }), None, None);
+        }
+    }
+
+    /// `None` while its content is still to be uploaded.
+    async fn make(&self) -> Result<Option<Stored>> {
+        let full = transfer::incoming(&self.shared, &self.image, "full");
+        match &self.image.spec.source {
+            ImageSource::Build { recipe } => return self.build(recipe).await.map(Some),
+            ImageSource::Upload { .. } if !full.exists() => {
+                self.tell(ImagePhase::Uploading, None, None, None);
+                return Ok(None);
+            }
+            ImageSource::Url { url } if !full.exists() => self.fetch(url).await?,
+            ImageSource::Upload { .. } | ImageSource::Url { .. } => {}
+        }
+        self.check(&full).await?;
+        self.convert(&full).await.map(Some)
+    }
+
+    async fn build(&self, recipe: &str) -> Result<Stored> {
+        let folder = self.shared.images.store().workplace(&self.image.meta.uid.simple().to_string())?;
+        let progress = |p: build::Progress<'_>| {
+            self.progress(ImagePhase::Building, p.step, p.fraction, p.detail.to_owned());
+        };
+        let built = build::run(recipe, &folder, &progress).await?;
+        let about =
+            About { command_line: built.command_line, os: Some(built.os), default_user: built.default_user };
+        self.shared.images.store().adopt(&built.folder, about)
+    }
+
+    /// Downloads into `.part`, going on where an earlier try stopped.
+    async fn fetch(&self, url: &str) -> Result<()> {
+        let part = transfer::incoming(&self.shared, &self.image, "part");
+        let mut last = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(Duration::from_secs(1 << attempt)).await;
+            }
+            match self.fetch_rest(url, &part).await {
+                Ok(()) => {
+                    return files::rename(&part, &transfer::incoming(&self.shared, &self.image, "full"));
+                }
+                Err(error @ Error::Unfit { .. }) => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        let told = last.map_or_else(String::new, |error| error.told());
+        Err(Error::unfit(
+            format!("cannot download {url}: {told}"),
+            "check the address and the host's way out",
+        ))
+    }
+
+    async fn fetch_rest(&self, url: &str, part: &Path) -> Result<()> {
+        let failed = |error: reqwest::Error| Error::Stream(crate::error::chain(&error));
+        let have = part.metadata().map_or(0, |m| m.len());
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let mut request = http.build().map_err(failed)?.get(url);
+        if have > 0 {
+            request = request.header(reqwest::header::RANGE, format!("bytes={have}-"));
+        }
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        // The whole file is there already: an earlier try ended just before it was renamed.
+        if status == reqwest::StatusCode::RANGE_NOT_SATISFIABLE && have > 0 {
+            return Ok(());
+        }
+        if status.is_client_error() {
+            return Err(Error::unfit(format!("{url} answers {status}"), "check the address"));
+        }
+        let response = response.error_for_status().map_err(failed)?;
+        let resumed = status == reqwest::StatusCode::PARTIAL_CONTENT;
+        let mut done = if resumed { have } else { 0 };
+        let whole = response.content_length().map(|rest| done + rest);
+        let mut options = tokio::fs::OpenOptions::new();
+        options.create(true).write(true).append(resumed).truncate(!resumed);
+        let mut file = options.open(part).await.map_err(Error::file("open", part))?;
+        let mut body = response.bytes_stream();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(failed)?;
+            file.write_all(&chunk).await.map_err(Error::file("write", part))?;
+            done += chunk.len() as u64;
+            let fraction = whole.map_or(0.0, |whole| done as f32 / whole.max(1) as f32);
+            let detail = tabane_model::format_bytes(done);
+            self.progress(ImagePhase::Fetching, "download", fraction * 0.7, detail);
+        }
+        file.sync_all().await.map_err(Error::file("write", part))?;
+        match whole {
+            Some(whole) if done < whole => Err(Error::Stream("the connection ended early".into())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self, file: &Path) -> Result<()> {
+        let Some(expected) = self.image.spec.sha256.clone() else { return Ok(()) };
+        self.progress(ImagePhase::Converting, "checksum", 0.7, String::new());
+        let path = file.to_path_buf();
+        let found = tokio::task::spawn_blocking(move || digest_of(&path)).await;
+        let found = found.map_err(|e| Error::Stream(format!("checking was cut short: {e}")))??;
+        if found == expected {
+            return Ok(());
+        }
+        // A wrong file is of no use for another try.
+        files::remove(file)?;
+        let hint = "if the source is to be trusted, look up its checksum anew; then import it again";
+        Err(Error::unfit(format!("the content's SHA-256 is {found}, not {expected}"), hint))
+    }
+
+    async fn convert(&self, file: &Path) -> Result<Stored> {
+        let stated = self.image.spec.format.map_or(Stated::Nothing, |format| Stated::Is(to_inspect(format)));
+        let mut opened = std::fs::File::open(file).map_err(Error::file("open", file))?;
+        let inspected = tokio::task::spawn_blocking(move || inspect::inspect(&mut opened, stated)).await;
+        let found = inspected
+            .map_err(|e| Error::Stream(format!("inspecting was cut short: {e}")))?
+            .map_err(|refusal| Error::unfit(crate::error::chain(&refusal), refusal.hint()))?;
+        let folder = self.shared.images.store().workplace(&self.image.meta.uid.simple().to_string())?;
+        // The sandboxed reader is another user: it may read this file and nothing else of ours.
+        let reader = users::can_switch().then_some((users::CONVERTER_UID, users::CONVERTER_UID));
+        users::give(file, users::CONVERTER_UID, users::CONVERTER_UID)
+            .map_err(Error::file("give away", file))?;
+        let img = Img::new(Sandbox { identity: reader, ..Sandbox::default() });
+        let source = Source::foreign(file, found.format.into());
+        let progress = |fraction: f32| {
+            self.progress(ImagePhase::Converting, "convert", 0.75 + fraction * 0.2, String::new());
+        };
+        let target = folder.join("disk.qcow2");
+        img.convert(&source, &target, Output::Qcow2 { compress: false }, &progress).await?;
+        self.progress(ImagePhase::Converting, "keep", 0.95, String::new());
+        self.shared.images.store().adopt(&folder, About::default())
+    }
+}
+
+fn to_inspect(format: ImageFormat) -> inspect::Format {
+    match format {
+        ImageFormat::Raw => inspect::Format::Raw,
+        ImageFormat::Qcow2 => inspect::Format::Qcow2,
+        ImageFormat::Vmdk => inspect::Format::Vmdk,
+        ImageFormat::Vhd => inspect::Format::Vhd,
+        ImageFormat::Vhdx => inspect::Format::Vhdx,
+        ImageFormat::Vdi => inspect::Format::Vdi,
+    }
+}

@@ -1,0 +1,164 @@
+//! What the server has said about this host, and who is to be woken when it changes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use tabane_model::{Disk, Host, Image, Kind, Name, Network, Pool, Vm, api::Change};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+struct Tables {
+    vms: HashMap<Name, Arc<Vm>>,
+    disks: HashMap<Name, Arc<Disk>>,
+    images: HashMap<Name, Arc<Image>>,
+    pools: HashMap<Name, Arc<Pool>>,
+    networks: HashMap<Name, Arc<Network>>,
+    host: Option<Arc<Host>>,
+    /// Everything was said at least once.
+    synced: bool,
+}
+
+#[derive(Default)]
+pub struct Objects {
+    tables: Mutex<Tables>,
+    /// Woken at every change: for those who look at everything.
+    pub changed: Notify,
+}
+
+/// Which objects a change may matter to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    Vm(Name),
+    AllVms,
+    Nobody,
+}
+
+impl Objects {
+    fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
+        self.tables.lock().expect("no holder of this lock panics")
+    }
+
+    /// Takes in a change; says whom it concerns.
+    pub fn apply(&self, change: Change) -> serde_json::Result<Wake> {
+        let mut tables = self.tables();
+        let wake = match change {
+            Change::Put { kind, object, .. } => tables.put(kind, object)?,
+            Change::Gone { kind, name, .. } => tables.remove(kind, &name),
+            Change::Synced { .. } => {
+                tables.synced = true;
+                Wake::AllVms
+            }
+        };
+        drop(tables);
+        self.changed.notify_waiters();
+        Ok(wake)
+    }
+
+    /// Before a new watch: what it does not name any more is gone.
+    pub fn reset(&self) {
+        *self.tables() = Tables::default();
+    }
+
+    pub fn is_synced(&self) -> bool {
+        self.tables().synced
+    }
+
+    pub fn vm(&self, name: &Name) -> Option<Arc<Vm>> {
+        self.tables().vms.get(name).cloned()
+    }
+
+    pub fn vms(&self) -> Vec<Arc<Vm>> {
+        self.tables().vms.values().cloned().collect()
+    }
+
+    pub fn disk(&self, name: &Name) -> Option<Arc<Disk>> {
+        self.tables().disks.get(name).cloned()
+    }
+
+    pub fn disks(&self) -> Vec<Arc<Disk>> {
+        self.tables().disks.values().cloned().collect()
+    }
+
+    pub fn image(&self, name: &Name) -> Option<Arc<Image>> {
+        self.tables().images.get(name).cloned()
+    }
+
+    pub fn images(&self) -> Vec<Arc<Image>> {
+        self.tables().images.values().cloned().collect()
+    }
+
+    pub fn pool(&self, name: &Name) -> Option<Arc<Pool>> {
+        self.tables().pools.get(name).cloned()
+    }
+
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.tables().pools.values().cloned().collect()
+    }
+
+    pub fn network(&self, name: &Name) -> Option<Arc<Network>> {
+        self.tables().networks.get(name).cloned()
+    }
+
+    pub fn networks(&self) -> Vec<Arc<Network>> {
+        self.tables().networks.values().cloned().collect()
+    }
+}
+
+impl Tables {
+    fn put(&mut self, kind: Kind, object: serde_json::Value) -> serde_json::Result<Wake> {
+        Ok(match kind {
+            Kind::Vm => {
+                let vm: Vm = serde_json::from_value(object)?;
+                let name = vm.meta.name.clone();
+                self.vms.insert(name.clone(), Arc::new(vm));
+                Wake::Vm(name)
+            }
+            Kind::Disk => {
+                let disk: Disk = serde_json::from_value(object)?;
+                let wake = disk.spec.vm.clone().map_or(Wake::Nobody, Wake::Vm);
+                self.disks.insert(disk.meta.name.clone(), Arc::new(disk));
+                wake
+            }
+            Kind::Image => {
+                let image: Image = serde_json::from_value(object)?;
+                let key = |i: &Image| (i.status.phase, i.status.hosts.len(), i.status.digest.clone());
+                let before = self.images.insert(image.meta.name.clone(), Arc::new(image.clone()));
+                // Progress alone wakes nobody.
+                let same = before.is_some_and(|old| key(&old) == key(&image));
+                if same { Wake::Nobody } else { Wake::AllVms }
+            }
+            Kind::Pool => {
+                let pool: Pool = serde_json::from_value(object)?;
+                self.pools.insert(pool.meta.name.clone(), Arc::new(pool));
+                Wake::Nobody
+            }
+            Kind::Network => {
+                let network: Network = serde_json::from_value(object)?;
+                self.networks.insert(network.meta.name.clone(), Arc::new(network));
+                Wake::Nobody
+            }
+            Kind::Host => {
+                self.host = Some(Arc::new(serde_json::from_value(object)?));
+                Wake::Nobody
+            }
+            Kind::Event | Kind::Token => Wake::Nobody,
+        })
+    }
+
+    fn remove(&mut self, kind: Kind, name: &Name) -> Wake {
+        match kind {
+            Kind::Vm => {
+                self.vms.remove(name);
+                return Wake::Vm(name.clone());
+            }
+            Kind::Disk => drop(self.disks.remove(name)),
+            Kind::Image => drop(self.images.remove(name)),
+            Kind::Pool => drop(self.pools.remove(name)),
+            Kind::Network => drop(self.networks.remove(name)),
+            Kind::Host | Kind::Event | Kind::Token => {}
+        }
+        Wake::Nobody
+    }
+}

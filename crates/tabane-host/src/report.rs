@@ -1,0 +1,162 @@
+//! Tells the server what is: the latest status of each object, in batches, until it has heard it.
+//!
+//! Statuses are states, not changes: a newer one replaces one that is still waiting, and saying one twice does no
+//! harm. So nothing is lost when the server is away, and nothing piles up.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tabane_client::Client;
+use tabane_model::{
+    EventLevel, EventSpec, HostStatus, Kind, Name, Reference, Uid,
+    api::{HostReport, StatusReport},
+};
+use tokio::sync::Notify;
+
+/// Several things happen at once: waiting this long lets them travel together.
+const GATHER: Duration = Duration::from_millis(5);
+const BATCH: usize = 200;
+const EVENTS_MAX: usize = 1000;
+
+#[derive(Default)]
+struct Waiting {
+    statuses: BTreeMap<(Kind, Name), StatusReport>,
+    /// What was said last, to say nothing twice.
+    said: BTreeMap<(Kind, Name), StatusReport>,
+    host: Option<HostStatus>,
+    events: VecDeque<EventSpec>,
+}
+
+#[derive(Default)]
+pub struct Reporter {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+impl Reporter {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("no holder of this lock panics")
+    }
+
+    pub fn status<T: Serialize>(&self, kind: Kind, name: &Name, uid: Uid, status: &T) {
+        let status = serde_json::to_value(status).expect("statuses have string keys");
+        let report = StatusReport { kind, name: name.clone(), uid, status };
+        let key = (kind, name.clone());
+        let mut waiting = self.waiting();
+        if waiting.said.get(&key) == Some(&report) && !waiting.statuses.contains_key(&key) {
+            return;
+        }
+        waiting.statuses.insert(key, report);
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// The object is gone: nothing more is to be said of it.
+    pub fn forget(&self, kind: Kind, name: &Name) {
+        let mut waiting = self.waiting();
+        waiting.statuses.remove(&(kind, name.clone()));
+        waiting.said.remove(&(kind, name.clone()));
+    }
+
+    pub fn host(&self, status: HostStatus) {
+        self.waiting().host = Some(status);
+        self.wake.notify_one();
+    }
+
+    pub fn event(
+        &self,
+        level: EventLevel,
+        reason: &str,
+        kind: Kind,
+        name: &Name,
+        message: impl Into<String>,
+    ) {
+        let event = EventSpec {
+            at: jiff::Timestamp::now(),
+            level,
+            reason: reason.into(),
+            about: Reference { kind, name: name.clone() },
+            host: None,
+            message: message.into(),
+        };
+        tracing::info!(reason, %kind, %name, message = %event.message, "event");
+        let mut waiting = self.waiting();
+        if waiting.events.len() >= EVENTS_MAX {
+            waiting.events.pop_front();
+        }
+        waiting.events.push_back(event);
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// A server that has just been reached may know less than the one before.
+    pub fn say_all_again(&self) {
+        let mut waiting = self.waiting();
+        let said = std::mem::take(&mut waiting.said);
+        for (key, report) in said {
+            waiting.statuses.entry(key).or_insert(report);
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Option<HostReport> {
+        let mut waiting = self.waiting();
+        let keys: Vec<_> = waiting.statuses.keys().take(BATCH).cloned().collect();
+        let statuses: Vec<StatusReport> =
+            keys.iter().filter_map(|key| waiting.statuses.remove(key)).collect();
+        let count = waiting.events.len().min(BATCH / 2);
+        let events: Vec<EventSpec> = waiting.events.drain(..count).collect();
+        let host = waiting.host.take();
+        if statuses.is_empty() && events.is_empty() && host.is_none() {
+            return None;
+        }
+        Some(HostReport { host, statuses, events })
+    }
+
+    fn put_back(&self, report: HostReport) {
+        let mut waiting = self.waiting();
+        for status in report.statuses {
+            waiting.statuses.entry((status.kind, status.name.clone())).or_insert(status);
+        }
+        for event in report.events.into_iter().rev() {
+            waiting.events.push_front(event);
+        }
+        waiting.host = waiting.host.take().or(report.host);
+    }
+
+    fn mark_said(&self, report: HostReport) {
+        let mut waiting = self.waiting();
+        for status in report.statuses {
+            waiting.said.insert((status.kind, status.name.clone()), status);
+        }
+    }
+
+    /// Reports for as long as the connection lasts.
+    pub async fn run(self: Arc<Self>, client: Client, host: Name) {
+        loop {
+            let Some(report) = self.take() else {
+                self.wake.notified().await;
+                tokio::time::sleep(GATHER).await;
+                continue;
+            };
+            match client.report(host.as_str(), &report).await {
+                Ok(()) => self.mark_said(report),
+                Err(error) if error.is_passing() => {
+                    self.put_back(report);
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                Err(error) => {
+                    // The server refuses it: saying it again would not help, and must not block the rest.
+                    let told = crate::Error::Client(error).told();
+                    tracing::warn!(error = told, "the server refuses a report");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+}

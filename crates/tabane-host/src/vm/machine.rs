@@ -1,0 +1,154 @@
+//! From a VM's spec to a QEMU machine.
+
+use std::path::{Path, PathBuf};
+
+use tabane_model::{Accel, Firmware, Name, Pinned, Protocol, Vm};
+use tabane_qemu::{
+    command::{self, Accelerator, Backend, DirectBoot, DiskFormat, Machine, TapSource, UserNetwork, Vhost},
+    install::Installation,
+};
+
+use crate::{Error, Result, network::Plug};
+
+/// CPU models of new VMs. Both exist everywhere where they are used, so a VM can move; `qemu64` is the fastest under
+/// TCG, which interprets newer instructions slowly.
+const CPU_MODEL_TCG: &str = "qemu64";
+const CPU_MODEL_KVM: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes";
+/// As many as there may be disks and nics, and two more.
+pub const PORTS: u8 = 26;
+const MEMORY_SLOTS: u32 = 16;
+
+/// A disk as the machine needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiskPlug {
+    pub name: Name,
+    pub path: PathBuf,
+    pub port: Option<u8>,
+}
+
+pub struct NicPlug {
+    pub name: Name,
+    pub mac: String,
+    pub plug: Plug,
+    pub port: Option<u8>,
+}
+
+/// What is chosen at the first start and kept from then on.
+pub fn pin(
+    vm: &Vm,
+    earlier: Option<&Pinned>,
+    installation: &Installation,
+    kvm: Result<(), &str>,
+) -> Result<Pinned> {
+    let accel = match (vm.spec.accel, kvm) {
+        (Accel::Tcg, _) | (Accel::Auto, Err(_)) => Accel::Tcg,
+        (Accel::Auto | Accel::Kvm, Ok(())) => Accel::Kvm,
+        (Accel::Kvm, Err(reason)) => {
+            return Err(Error::unfit(
+                format!("KVM cannot run guests here: {reason}"),
+                "use `--accel auto` to fall back to TCG, which is slow, or another host",
+            ));
+        }
+    };
+    let machine = match vm.spec.machine.as_deref().filter(|m| *m != "q35") {
+        Some(machine) => machine.to_owned(),
+        None => earlier.map_or_else(|| installation.machine_type.clone(), |p| p.machine.clone()),
+    };
+    if !installation.machine_types.contains(&machine) {
+        return Err(Error::unfit(
+            format!("QEMU {} has no machine type {machine}", installation.qemu.version),
+            format!("it has {} and older; use a newer QEMU, or another host", installation.machine_type),
+        ));
+    }
+    let default = if accel == Accel::Kvm { CPU_MODEL_KVM } else { CPU_MODEL_TCG };
+    // A guest that has once seen a CPU finds the same one again, as long as the accelerator is the same.
+    let same_accel = earlier.filter(|p| p.accel == accel);
+    let kept = same_accel.map_or_else(|| default.to_owned(), |p| p.cpu_model.clone());
+    let cpu_model = vm.spec.cpu_model.clone().unwrap_or(kept);
+    Ok(Pinned { machine, cpu_model, accel, qemu_version: installation.qemu.version.to_string() })
+}
+
+pub struct Parts<'a> {
+    pub vm: &'a Vm,
+    pub pinned: &'a Pinned,
+    pub disks: Vec<DiskPlug>,
+    pub nics: Vec<NicPlug>,
+    pub seed: Option<PathBuf>,
+    pub kernel: Option<DirectBoot>,
+    pub firmware: command::Firmware,
+    pub tpm_socket: Option<PathBuf>,
+    pub sandbox: bool,
+}
+
+pub fn machine(parts: Parts<'_>) -> Machine {
+    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, sandbox } = parts;
+    let spec = &vm.spec;
+    let mut machine =
+        Machine::new(vm.meta.name.as_str(), vm.meta.uid, pinned.machine.as_str(), spec.memory_bytes);
+    machine.accelerator = if pinned.accel == Accel::Kvm { Accelerator::Kvm } else { Accelerator::Tcg };
+    machine.cpu_model = pinned.cpu_model.clone();
+    machine.cpus = spec.cpus;
+    machine.cpus_max = spec.cpus_limit();
+    // Modules come in blocks of 128 MiB.
+    let room = (spec.memory_limit_bytes() - spec.memory_bytes) >> 27 << 27;
+    machine.memory_bytes_max = spec.memory_bytes + room;
+    machine.memory_slots = if room == 0 { 0 } else { MEMORY_SLOTS };
+    machine.firmware = firmware;
+    machine.direct_boot = kernel;
+    machine.tpm_socket = tpm_socket;
+    machine.ports = PORTS;
+    machine.usb_tablet = !matches!(spec.firmware, Firmware::Bios);
+    machine.sandbox = sandbox;
+    machine.start_paused = true;
+    // Place 0 in the boot order is that of a kernel that QEMU loads itself.
+    machine.disks = disks.iter().zip(1..).map(|(disk, place)| disk_plug(disk, Some(place))).collect();
+    if let Some(seed) = seed {
+        machine.disks.push(seed_plug(&seed));
+    }
+    machine.nics = nics.into_iter().map(nic_plug).collect();
+    machine
+}
+
+pub fn disk_plug(disk: &DiskPlug, boot_index: Option<u32>) -> command::Disk {
+    let mut plug = command::Disk::new(disk.name.as_str(), &disk.path, DiskFormat::Qcow2);
+    plug.serial = Some(disk.name.to_string());
+    plug.boot_index = boot_index;
+    plug.port = disk.port;
+    plug
+}
+
+/// The seed is a read-only medium, so that cloud-init finds it by its label and no disk changes its place.
+fn seed_plug(path: &Path) -> command::Disk {
+    let mut plug = command::Disk::new("cloud-init-seed", path, DiskFormat::Raw);
+    plug.cdrom = true;
+    plug.read_only = true;
+    plug.discard = false;
+    plug
+}
+
+pub fn nic_plug(nic: NicPlug) -> command::Nic {
+    let backend = match nic.plug {
+        Plug::User { forwards } => {
+            let forwards = forwards.iter().map(|f| command::Forward {
+                protocol: match f.protocol {
+                    Protocol::Tcp => command::Protocol::Tcp,
+                    Protocol::Udp => command::Protocol::Udp,
+                },
+                host_address: f.host_address.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into()),
+                host_port: f.host_port,
+                guest_port: f.guest_port,
+            });
+            Backend::User(UserNetwork { forwards: forwards.collect(), ..UserNetwork::default() })
+        }
+        Plug::Tap { handle } => Backend::Tap { source: TapSource::Fd(handle), vhost: Vhost::Off },
+        Plug::TapPassed { name } => Backend::Tap { source: TapSource::Passed(name), vhost: Vhost::Off },
+    };
+    command::Nic {
+        id: nic.name.to_string(),
+        mac: nic.mac,
+        backend,
+        mtu: None,
+        boot_index: None,
+        port: nic.port,
+    }
+}

@@ -1,0 +1,20 @@
+//! VMs: one driver for each.
+//!
+//! ```text
+//!   driver ──► observe ──► core::vm::decide ──► steps ──► state.json, QEMU
+//!      │                                          │
+//!      └──► status ──► reporter                   └──► machine (spec to command line), seed, console
+//! ```
+
+mod console;
+mod driver;
+mod guest;
+mod machine;
+mod seed;
+mod state;
+mod status;
+mod steps;
+mod tpm;
+
+pub use driver::{Handle, LiveParts, spawn};
+pub use state::State;

@@ -1,0 +1,159 @@
+//! What is told of a VM.
+
+use jiff::Timestamp;
+use tabane_core::vm::{Cause, Hold, Observed, Process};
+use tabane_model::{Condition, Kind, NicStatus, Power, Vm, VmDiskStatus, VmPhase, VmStatus, set_condition};
+
+use super::{driver::Driver, state::Reason};
+
+impl Driver {
+    pub(super) fn publish(&mut self, vm: &Vm) {
+        let status = self.status(vm);
+        self.shared.reporter.status(Kind::Vm, &vm.meta.name, vm.meta.uid, &status);
+    }
+
+    fn status(&mut self, vm: &Vm) -> VmStatus {
+        let now = Timestamp::now();
+        let phase = self.phase(vm);
+        let mut conditions: Vec<Condition> = vm.status.conditions.clone();
+        conditions.retain(|c| c.kind != "placed");
+        self.conditions(vm, phase, &mut conditions, now);
+        let guest = self.guest.clone();
+        let failing = self.failure.is_some();
+        let storage_full = self.storage_full;
+        let prepared_disks = self.prepared.as_ref().map(|p| p.disks.clone()).unwrap_or_default();
+        let state = self.state();
+        let running = state.process.as_ref();
+        if storage_full {
+            let message = "a disk cannot be written; the guest waits";
+            set_condition(&mut conditions, "storage", false, "io_error", message, now);
+        } else {
+            conditions.retain(|c| c.kind != "storage");
+        }
+        VmStatus {
+            // A spec that could not be made true yet has not been observed: who waits for it goes on waiting.
+            observed_generation: if failing && phase != VmPhase::Failed {
+                vm.status.observed_generation.min(vm.meta.generation.saturating_sub(1))
+            } else {
+                vm.meta.generation
+            },
+            phase,
+            conditions,
+            pid: running.map(|r| r.process.pid),
+            started_at: running.map(|r| r.started_at),
+            pinned: state.pinned.clone(),
+            restarts: state.restarts,
+            resets: state.resets,
+            last_exit: state.last_exit.as_ref().map(|e| describe(e.reason, &e.told)),
+            cpus: running.map_or(0, |r| r.cpus),
+            memory_bytes: running.map_or(0, |r| r.memory_bytes),
+            nics: nics(vm, guest.as_ref()),
+            disks: prepared_disks
+                .iter()
+                .map(|(name, disk)| VmDiskStatus {
+                    name: name.clone(),
+                    size_bytes: disk.size_bytes,
+                    used_bytes: crate::disk::used_bytes(&disk.path),
+                })
+                .collect(),
+            guest,
+        }
+    }
+
+    fn phase(&mut self, vm: &Vm) -> VmPhase {
+        let paused = vm.spec.power == Power::Paused;
+        let connected = self.connected.is_some();
+        let failed = self.failure.is_some();
+        let prepared = self.is_prepared(vm);
+        let wants_on = Self::wants_on(vm);
+        let Some(state) = &self.state else { return VmPhase::Pending };
+        match (&state.process, wants_on) {
+            (Some(_), false) => VmPhase::Stopping,
+            (Some(_), true) if !connected => VmPhase::Starting,
+            (Some(_), true) if paused => VmPhase::Paused,
+            (Some(_), true) => VmPhase::Running,
+            (None, _) if failed && !prepared => VmPhase::Preparing,
+            (None, true) if failed => VmPhase::Failed,
+            (None, true) => match state.last_exit.as_ref().map(|e| e.reason) {
+                Some(Reason::Crash) => VmPhase::Crashed,
+                Some(Reason::GuestShutdown) => VmPhase::Stopped,
+                _ if prepared => VmPhase::Starting,
+                _ => VmPhase::Preparing,
+            },
+            (None, false) => VmPhase::Stopped,
+        }
+    }
+
+    fn conditions(&mut self, vm: &Vm, phase: VmPhase, conditions: &mut Vec<Condition>, now: Timestamp) {
+        match &self.failure {
+            Some(told) => set_condition(conditions, "ready", false, "step_failed", told.clone(), now),
+            None => conditions.retain(|c| c.kind != "ready"),
+        }
+        let held =
+            matches!(phase, VmPhase::Crashed | VmPhase::Stopped) && Self::wants_on(vm) && self.is_held(vm);
+        if held {
+            let why = if phase == VmPhase::Crashed {
+                "it crashed and is held"
+            } else {
+                "the guest shut itself down"
+            };
+            let message = format!("{why}; `tabane vm start {}` starts it again", vm.meta.name);
+            set_condition(conditions, "power", false, "held", message, now);
+        } else if phase == VmPhase::Crashed {
+            let told = self.state.as_ref().and_then(|s| s.last_exit.as_ref()).map(|e| e.told.clone());
+            let message =
+                format!("it is started again soon; it crashed: {}", told.unwrap_or_default().trim());
+            set_condition(conditions, "power", false, "restarting", message, now);
+        } else {
+            conditions.retain(|c| c.kind != "power");
+        }
+        let agent = self.guest.as_ref().is_some_and(|g| g.agent);
+        if phase == VmPhase::Running {
+            let (reason, message) = if agent {
+                ("answers", "")
+            } else {
+                ("silent", "no answer from the guest agent: it may still be booting, or is not installed")
+            };
+            set_condition(conditions, "agent", agent, reason, message, now);
+        } else {
+            conditions.retain(|c| c.kind != "agent");
+        }
+    }
+
+    fn is_held(&self, vm: &Vm) -> bool {
+        let Some(state) = &self.state else { return false };
+        let Some(exit) = &state.last_exit else { return false };
+        let seen = Observed {
+            prepared: true,
+            process: Process::Absent,
+            last_exit: Some(tabane_core::vm::Exit { at: exit.at, cause: Cause::from(exit.reason) }),
+            restarts: state.restarts,
+            starts: state.starts,
+            resets: state.resets,
+            shutdown_asked_at: None,
+        };
+        tabane_core::vm::held(&vm.spec, &seen) == Hold::ForSomebody
+    }
+}
+
+fn describe(reason: Reason, told: &str) -> String {
+    let told: String = told.chars().filter(|c| !c.is_control() || *c == '\n').take(500).collect();
+    match reason {
+        Reason::Asked => "stopped as asked".into(),
+        Reason::GuestShutdown => "the guest shut itself down".into(),
+        Reason::HostLost => "the host went down".into(),
+        Reason::Crash => format!("crashed: {}", told.trim()),
+    }
+}
+
+/// The addresses that we gave, and those that the guest tells when there is one nic only to which they can belong.
+fn nics(vm: &Vm, guest: Option<&tabane_model::Guest>) -> Vec<NicStatus> {
+    let alone = vm.spec.nics.len() == 1;
+    let told = guest.filter(|_| alone).map(|g| g.addresses.clone()).unwrap_or_default();
+    let each = vm.spec.nics.iter().filter_map(|nic| {
+        let mut addresses: Vec<std::net::IpAddr> = nic.address.into_iter().collect();
+        addresses.extend(told.iter().filter(|a| Some(**a) != nic.address));
+        Some(NicStatus { name: nic.name.clone(), mac: nic.mac?, addresses })
+    });
+    each.collect()
+}

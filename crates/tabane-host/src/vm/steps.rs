@@ -1,0 +1,499 @@
+//! The steps that a driver takes. Each may be taken again after it was cut short anywhere.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{OwnedFd, RawFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tabane_core::vm::{Cause, Step};
+use tabane_model::{Disk, DiskPhase, DiskStatus, EventLevel, Firmware, Kind, Name, Nic, Pinned, Vm};
+use tabane_qemu::{
+    agent::ShutdownMode,
+    command::{self, DirectBoot},
+    hotplug,
+    process::{Credentials, Launch, ProcessId, Signal},
+};
+
+use super::{
+    driver::Driver,
+    machine::{self, DiskPlug, NicPlug, Parts},
+    seed,
+    state::{Reason, Running},
+};
+use crate::{Error, Result, cgroup, disk, files, users};
+
+/// Below it are the standard streams and what the runtime may open.
+const FIRST_HANDLE: RawFd = 10;
+const UNPLUG_TIMEOUT: Duration = Duration::from_secs(20);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+const AGENT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What was made ready, and for which wishes.
+pub(super) struct Prepared {
+    wishes: Wishes,
+    pub disks: BTreeMap<Name, disk::Ready>,
+    kernel: Option<DirectBoot>,
+    seed: Option<PathBuf>,
+}
+
+/// Changes when something has to be prepared anew.
+#[derive(Debug, Clone, PartialEq)]
+struct Wishes {
+    disks: Vec<(Name, Option<Name>, Option<u64>)>,
+    nics: Vec<Nic>,
+    init: tabane_model::Init,
+    boot_image: Option<Name>,
+}
+
+impl Driver {
+    fn wishes(&self, vm: &Vm) -> Wishes {
+        let size = |name: &Name| self.shared.objects.disk(name).and_then(|d| d.spec.size_bytes);
+        Wishes {
+            disks: vm
+                .spec
+                .disks
+                .iter()
+                .map(|d| (d.name.clone(), d.disk.clone(), d.disk.as_ref().and_then(size)))
+                .collect(),
+            nics: vm.spec.nics.clone(),
+            init: vm.spec.init.clone(),
+            boot_image: vm.spec.boot_image.clone(),
+        }
+    }
+
+    pub(super) fn is_prepared(&self, vm: &Vm) -> bool {
+        self.prepared.as_ref().is_some_and(|p| p.wishes == self.wishes(vm))
+    }
+
+    pub(super) async fn take(&mut self, vm: &Vm, step: Step) -> Result<()> {
+        match step {
+            Step::Prepare => self.prepare(vm).await,
+            Step::Start => self.start(vm).await,
+            Step::Resume => {
+                self.io_error_since = None;
+                Ok(self.qmp()?.cont().await?)
+            }
+            Step::Pause => Ok(self.qmp()?.stop().await?),
+            Step::Reset => self.reset(vm).await,
+            Step::Shutdown => self.shutdown().await,
+            Step::Kill(cause) => self.kill(cause).await,
+            Step::PlugCpus(cpus) => self.plug_cpus(cpus).await,
+            Step::PlugMemory(bytes) => self.plug_memory(bytes).await,
+            Step::PlugDisk(name) => self.plug_disk(vm, &name).await,
+            Step::UnplugDisk(name) => self.unplug_disk(&name).await,
+            Step::PlugNic(name) => self.plug_nic(vm, &name).await,
+            Step::UnplugNic(name) => self.unplug_nic(vm, &name).await,
+            Step::CleanUp => self.clean_up(vm).await,
+            Step::Wait(_) => Ok(()),
+        }
+    }
+
+    fn qmp(&self) -> Result<&tabane_qemu::qmp::Qmp> {
+        self.connected.as_ref().map(|c| &c.qmp).ok_or_else(|| Error::NotYet("QEMU does not answer".into()))
+    }
+
+    pub(super) async fn prepare(&mut self, vm: &Vm) -> Result<()> {
+        let folder = self.folder();
+        files::folder(&folder, 0o700)?;
+        let user = self.state().user;
+        users::give(&folder, user, user).map_err(Error::file("give away", &folder))?;
+        self.save()?;
+        let mut disks = BTreeMap::new();
+        let mut kernel = None;
+        let mut default_user = None;
+        for entry in &vm.spec.disks {
+            let name = entry
+                .disk
+                .as_ref()
+                .ok_or_else(|| Error::NotYet(format!("disk {} has no name", entry.name)))?;
+            let ready = self.prepare_disk(&entry.name, name, user).await?;
+            if let Some(image) = ready.image.as_ref().filter(|_| disks.is_empty()) {
+                kernel = self.shared.images.kernel(image, vm);
+                default_user = image.default_user.clone();
+            }
+            disks.insert(entry.name.clone(), ready);
+        }
+        if let Some(name) = &vm.spec.boot_image {
+            let image = self.shared.images.ensure(&self.shared, name).await?;
+            kernel = self.shared.images.kernel(&image, vm);
+        }
+        let seed = self.prepare_seed(vm, &folder, user, default_user.as_deref())?;
+        for nic in &vm.spec.nics {
+            self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;
+        }
+        self.prepared = Some(Prepared { wishes: self.wishes(vm), disks, kernel, seed });
+        Ok(())
+    }
+
+    /// Makes a disk, or lets it grow, and tells of it.
+    async fn prepare_disk(&mut self, inside: &Name, name: &Name, user: u32) -> Result<disk::Ready> {
+        let object = self
+            .shared
+            .objects
+            .disk(name)
+            .ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
+        let made = self.ensure_disk(inside, &object).await;
+        let mut status = DiskStatus { observed_generation: object.meta.generation, ..DiskStatus::default() };
+        match &made {
+            Ok(ready) => {
+                status.phase = DiskPhase::Ready;
+                status.size_bytes = ready.size_bytes;
+                status.used_bytes = disk::used_bytes(&ready.path);
+                status.image_digest = ready.image.as_ref().map(|i| i.digest.clone());
+            }
+            Err(Error::NotYet(_)) => status.phase = DiskPhase::Pending,
+            Err(error) => {
+                status.phase = DiskPhase::Failed;
+                let now = Timestamp::now();
+                tabane_model::set_condition(
+                    &mut status.conditions,
+                    "ready",
+                    false,
+                    "failed",
+                    error.told(),
+                    now,
+                );
+            }
+        }
+        self.shared.reporter.status(Kind::Disk, name, object.meta.uid, &status);
+        let ready = made?;
+        users::give(&ready.path, user, user).map_err(Error::file("give away", &ready.path))?;
+        Ok(ready)
+    }
+
+    /// The disk as large as it is to be; one that is in use is grown by its QEMU.
+    async fn ensure_disk(&mut self, inside: &Name, object: &Disk) -> Result<disk::Ready> {
+        let ready = disk::ensure(&self.shared, object).await?;
+        let Some(wanted) = object.spec.size_bytes.filter(|wanted| *wanted > ready.size_bytes) else {
+            return Ok(ready);
+        };
+        match &self.state().process {
+            Some(running) if running.disks.contains(inside) => {
+                hotplug::resize_disk(self.qmp()?, inside.as_str(), wanted).await?;
+            }
+            _ => disk::grow(&ready, wanted).await?,
+        }
+        disk::ensure(&self.shared, object).await
+    }
+
+    fn prepare_seed(
+        &self,
+        vm: &Vm,
+        folder: &Path,
+        user: u32,
+        default_user: Option<&str>,
+    ) -> Result<Option<PathBuf>> {
+        let path = folder.join("seed.iso");
+        let image = seed::image(&seed::files(vm, &seed::Defaults { user: default_user }));
+        if std::fs::read(&path).ok().as_deref() != Some(&image) {
+            // Secrets such as password hashes are in it: for the VM's own user alone.
+            files::write(&path, &image)?;
+        }
+        users::give(&path, user, user).map_err(Error::file("give away", &path))?;
+        Ok(Some(path))
+    }
+
+    async fn start(&mut self, vm: &Vm) -> Result<()> {
+        let shared = self.shared.clone();
+        let installation = shared.installation()?;
+        let kvm = if shared.verdict.kvm { Ok(()) } else { Err(shared.verdict.reason.as_str()) };
+        let earlier = self.state().pinned.clone();
+        let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm)?;
+        let credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
+        let (machine, inherit) = self.machine(vm, &pinned, credentials.clone()).await?;
+        let folder = self.folder();
+        for socket in ["qmp.sock", "agent.sock", "serial.sock", "vnc.sock"] {
+            files::remove(&folder.join(socket))?;
+        }
+        let log = super::State::log(&shared.folders.vms(), self.uid);
+        let mut launch = Launch::new(&installation.qemu.path, &folder, log);
+        launch.arguments = machine.arguments()?;
+        launch.credentials = credentials;
+        launch.inherit_fds = inherit;
+        launch.cgroup_procs = cgroup::prepare(vm.meta.uid);
+        let process = tokio::task::spawn_blocking(move || launch.spawn())
+            .await
+            .map_err(|e| Error::Stream(format!("starting QEMU was cut short: {e}")))??;
+        self.write_down(vm, pinned, process)?;
+        self.guest = None;
+        self.connect().await;
+        // It has not booted: its agent will make itself heard.
+        self.guest_asked_at = Some(std::time::Instant::now());
+        if self.connected.is_none() && process.is_alive() {
+            return Err(Error::NotYet("QEMU has started and does not answer yet".into()));
+        }
+        if self.connected.is_some() {
+            let message = format!("QEMU runs as process {}", process.pid);
+            shared.reporter.event(EventLevel::Info, "started", Kind::Vm, &self.name, message);
+        }
+        Ok(())
+    }
+
+    /// The machine with everything in its place, and the handles that its QEMU inherits.
+    async fn machine(
+        &mut self,
+        vm: &Vm,
+        pinned: &Pinned,
+        credentials: Option<Credentials>,
+    ) -> Result<(command::Machine, Vec<(OwnedFd, RawFd)>)> {
+        let shared = self.shared.clone();
+        let installation = shared.installation()?;
+        let folder = self.folder();
+        let firmware = firmware(vm, installation, &folder, self.state().user)?;
+        let devices: Vec<String> = vm
+            .spec
+            .nics
+            .iter()
+            .map(|n| nic_device(&n.name))
+            .chain(vm.spec.disks.iter().map(|d| disk_device(&d.name)))
+            .collect();
+        self.state().ports.retain(|device, _| devices.contains(device));
+        let mut inherit = Vec::new();
+        let mut nics = Vec::new();
+        for nic in &vm.spec.nics {
+            let number = FIRST_HANDLE + inherit.len() as RawFd;
+            let (plug, handle) = shared.networks.plug(&shared.objects, vm, nic, number).await?;
+            inherit.extend(handle);
+            let port = self.state().port(nic_device(&nic.name), machine::PORTS);
+            nics.push(nic_parts(nic, plug, port));
+        }
+        let mut disks = Vec::new();
+        for disk in &vm.spec.disks {
+            let port = self.state().port(disk_device(&disk.name), machine::PORTS);
+            let ready = self.prepared.as_ref().and_then(|p| p.disks.get(&disk.name));
+            let path = ready
+                .ok_or_else(|| Error::NotYet(format!("the disk {} is not ready", disk.name)))?
+                .path
+                .clone();
+            disks.push(DiskPlug { name: disk.name.clone(), path, port });
+        }
+        let tpm_socket =
+            if vm.spec.tpm { Some(super::tpm::ensure(installation, &folder, credentials)?) } else { None };
+        let prepared = self.prepared.as_ref().ok_or_else(|| Error::NotYet("not prepared".into()))?;
+        let (kernel, seed) = (prepared.kernel.clone(), prepared.seed.clone());
+        let parts = Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, sandbox: true };
+        Ok((machine::machine(parts), inherit))
+    }
+
+    /// Puts on disk who runs. The QEMU waits, paused, until this is done: no guest runs that is not written down.
+    fn write_down(&mut self, vm: &Vm, pinned: Pinned, process: ProcessId) -> Result<()> {
+        let boot = tabane_qemu::process::boot_id()?;
+        let state = self.state();
+        let crashed = state.last_exit.as_ref().is_some_and(|e| e.reason == Reason::Crash);
+        state.restarts = if crashed && state.starts >= vm.spec.starts { state.restarts + 1 } else { 0 };
+        state.starts = vm.spec.starts;
+        state.resets = vm.spec.resets;
+        state.shutdown_asked_at = None;
+        state.pinned = Some(pinned);
+        state.process = Some(Running {
+            process,
+            boot,
+            started_at: Timestamp::now(),
+            cpus: vm.spec.cpus,
+            memory_bytes: vm.spec.memory_bytes,
+            modules: 0,
+            disks: vm.spec.disks.iter().map(|d| d.name.clone()).collect(),
+            nics: vm.spec.nics.iter().map(|n| n.name.clone()).collect(),
+            ending: None,
+        });
+        self.save()
+    }
+
+    async fn reset(&mut self, vm: &Vm) -> Result<()> {
+        // Written first: a reset that is forgotten is better than one that comes again and again.
+        self.state().resets = vm.spec.resets;
+        self.save()?;
+        self.guest = None;
+        self.qmp()?.system_reset().await?;
+        self.shared.reporter.event(EventLevel::Info, "reset", Kind::Vm, &self.name, "reset as asked");
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> Result<()> {
+        self.state().shutdown_asked_at = Some(Timestamp::now());
+        self.ending(Cause::Asked)?;
+        let Some(connected) = &self.connected else {
+            return Err(Error::NotYet("QEMU does not answer".into()));
+        };
+        let (agent, qmp) = (connected.agent.clone(), connected.qmp.clone());
+        let answers = self.guest.as_ref().is_some_and(|g| g.agent);
+        let asked = answers
+            && tokio::time::timeout(AGENT_SHUTDOWN_TIMEOUT, agent.shutdown(ShutdownMode::PowerDown))
+                .await
+                .is_ok_and(|answer| answer.is_ok());
+        if !asked {
+            qmp.system_powerdown().await?;
+        }
+        let how = if asked { "by its agent" } else { "by the power button" };
+        let message = format!("the guest was asked to shut down, {how}");
+        self.shared.reporter.event(EventLevel::Info, "shutting_down", Kind::Vm, &self.name, message);
+        Ok(())
+    }
+
+    async fn kill(&mut self, cause: Cause) -> Result<()> {
+        self.ending(cause)?;
+        let Some(running) = self.state().process.clone() else { return Ok(()) };
+        let process = running.process;
+        // QEMU flushes its disks when it is told to quit.
+        if let Some(connected) = &self.connected {
+            let _ = tokio::time::timeout(Duration::from_secs(2), connected.qmp.quit()).await;
+        }
+        if tokio::time::timeout(QUIT_TIMEOUT, process.wait()).await.is_err() {
+            match process.kill(Signal::Kill) {
+                Ok(()) | Err(tabane_qemu::Error::ProcessGone { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            process.wait().await;
+        }
+        self.ended(cause.into(), String::new())
+    }
+
+    fn running(&mut self) -> Result<&mut Running> {
+        self.state().process.as_mut().ok_or_else(|| Error::NotYet("it does not run".into()))
+    }
+
+    async fn plug_cpus(&mut self, cpus: u32) -> Result<()> {
+        let now = hotplug::ensure_cpus(self.qmp()?, cpus).await?;
+        // Many guests leave new CPUs off line; the agent takes them on line.
+        if let Some(agent) = self.connected.as_ref().map(|c| c.agent.clone())
+            && self.guest.as_ref().is_some_and(|g| g.agent)
+        {
+            let wanted: Vec<(u64, bool)> = (0..u64::from(cpus)).map(|cpu| (cpu, true)).collect();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = agent.set_vcpus(&wanted[1..]).await;
+        }
+        self.running()?.cpus = now;
+        self.save()
+    }
+
+    async fn plug_memory(&mut self, wanted_bytes: u64) -> Result<()> {
+        let running = self.running()?.clone();
+        let missing = wanted_bytes.saturating_sub(running.memory_bytes);
+        let size = missing.div_ceil(hotplug::MEMORY_BLOCK_BYTES) * hotplug::MEMORY_BLOCK_BYTES;
+        hotplug::add_memory(self.qmp()?, &format!("memory{}", running.modules), size).await?;
+        if let Some(agent) = self.connected.as_ref().map(|c| c.agent.clone())
+            && self.guest.as_ref().is_some_and(|g| g.agent)
+        {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = agent.online_memory().await;
+        }
+        let running = self.running()?;
+        running.memory_bytes += size;
+        running.modules += 1;
+        self.save()
+    }
+
+    async fn plug_disk(&mut self, vm: &Vm, name: &Name) -> Result<()> {
+        self.prepare(vm).await?;
+        let path = self.prepared.as_ref().and_then(|p| p.disks.get(name)).map(|d| d.path.clone());
+        let Some(path) = path else { return Err(Error::NotYet(format!("the disk {name} is not ready"))) };
+        let port = self.state().port(disk_device(name), machine::PORTS);
+        self.save()?;
+        let plug = machine::disk_plug(&DiskPlug { name: name.clone(), path, port }, None);
+        hotplug::add_disk(self.qmp()?, &plug).await?;
+        self.running()?.disks.insert(name.clone());
+        self.save()
+    }
+
+    async fn unplug_disk(&mut self, name: &Name) -> Result<()> {
+        hotplug::remove_disk(self.qmp()?, name.as_str(), UNPLUG_TIMEOUT).await?;
+        self.state().ports.remove(&disk_device(name));
+        self.running()?.disks.remove(name);
+        self.save()
+    }
+
+    async fn plug_nic(&mut self, vm: &Vm, name: &Name) -> Result<()> {
+        let Some(nic) = vm.spec.nics.iter().find(|n| n.name == *name) else { return Ok(()) };
+        self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;
+        let (plug, handle) = self.shared.networks.plug(&self.shared.objects, vm, nic, 0).await?;
+        let port = self.state().port(nic_device(name), machine::PORTS);
+        self.save()?;
+        let qmp = self.qmp()?;
+        let plug = match handle {
+            Some((handle, _)) => {
+                let passed = format!("tap-{name}");
+                qmp.pass_fd(&passed, handle).await?;
+                crate::network::Plug::TapPassed { name: passed }
+            }
+            None => plug,
+        };
+        hotplug::add_nic(qmp, &machine::nic_plug(nic_parts(nic, plug, port))).await?;
+        self.running()?.nics.insert(name.clone());
+        self.save()
+    }
+
+    async fn unplug_nic(&mut self, vm: &Vm, name: &Name) -> Result<()> {
+        hotplug::remove_nic(self.qmp()?, name.as_str(), UNPLUG_TIMEOUT).await?;
+        self.shared.networks.unplug(vm.meta.uid, name).await?;
+        self.state().ports.remove(&nic_device(name));
+        self.running()?.nics.remove(name);
+        self.save()
+    }
+
+    async fn clean_up(&mut self, vm: &Vm) -> Result<()> {
+        for nic in &vm.spec.nics {
+            self.shared.networks.unplug(vm.meta.uid, &nic.name).await?;
+        }
+        cgroup::remove(vm.meta.uid);
+        files::remove_folder(&self.folder())?;
+        let user = self.state().user;
+        self.shared.users.lock().expect("no holder of this lock panics").remove(&user);
+        files::remove(&super::State::log(&self.shared.folders.vms(), self.uid))?;
+        files::remove(&super::State::path(&self.shared.folders.vms(), self.uid))?;
+        for entry in vm.spec.disks.iter().filter_map(|d| d.disk.as_ref()) {
+            if let Some(object) = self.shared.objects.disk(entry).filter(|d| d.meta.deleted_at.is_some()) {
+                disk::remove(&self.shared, &object)?;
+            }
+        }
+        let status = tabane_model::VmStatus {
+            observed_generation: vm.meta.generation,
+            phase: tabane_model::VmPhase::Deleted,
+            ..Default::default()
+        };
+        self.shared.reporter.status(Kind::Vm, &vm.meta.name, vm.meta.uid, &status);
+        Ok(())
+    }
+}
+
+fn nic_parts(nic: &Nic, plug: crate::network::Plug, port: Option<u8>) -> NicPlug {
+    let mac = nic.mac.map(|m| m.to_string()).unwrap_or_default();
+    NicPlug { name: nic.name.clone(), mac, plug, port }
+}
+
+fn disk_device(name: &Name) -> String {
+    format!("disk/{name}")
+}
+
+fn nic_device(name: &Name) -> String {
+    format!("nic/{name}")
+}
+
+fn firmware(
+    vm: &Vm,
+    installation: &tabane_qemu::install::Installation,
+    folder: &Path,
+    user: u32,
+) -> Result<command::Firmware> {
+    let (found, secure_boot) = match vm.spec.firmware {
+        Firmware::Bios => return Ok(command::Firmware::Bios),
+        Firmware::Uefi => (&installation.uefi, false),
+        Firmware::UefiSecureBoot => (&installation.uefi_secure_boot, true),
+    };
+    let found = found.as_ref().ok_or_else(|| {
+        Error::unfit(
+            format!("the host has no firmware for {}", vm.spec.firmware),
+            "install it: `apt install ovmf`",
+        )
+    })?;
+    let vars = folder.join("uefi-vars.fd");
+    if !vars.exists() {
+        let template =
+            std::fs::read(&found.vars_template).map_err(Error::file("read", &found.vars_template))?;
+        files::write(&vars, &template)?;
+    }
+    users::give(&vars, user, user).map_err(Error::file("give away", &vars))?;
+    Ok(command::Firmware::Uefi { code: found.code.clone(), vars, secure_boot })
+}

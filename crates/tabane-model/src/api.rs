@@ -1,0 +1,145 @@
+//! Forms of the API beside the objects themselves. Client, server and host agent share them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{EventSpec, HostStatus, Kind, Name, Token, Uid};
+
+/// A page of a list, in order of names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The store's revision that this page shows: a watch resumes from here without missing anything.
+    pub revision: u64,
+}
+
+/// What a watch says. On the wire each is one server-sent event whose `id` is the resume point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum Change {
+    /// The object's present state.
+    Put { kind: Kind, revision: u64, object: serde_json::Value },
+    /// The object is gone, or none of the watcher's business any more.
+    Gone { kind: Kind, revision: u64, name: Name },
+    /// Everything up to this revision has been said.
+    Synced { revision: u64 },
+}
+
+/// A host's batched report: states, not changes, so that a lost or doubled report does no harm.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostReport {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostStatus>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<StatusReport>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventSpec>,
+}
+
+/// One object's status as its host sees it. For images, pools and networks it may be the host's own part only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatusReport {
+    pub kind: Kind,
+    pub name: Name,
+    #[schema(value_type = String)]
+    pub uid: Uid,
+    pub status: serde_json::Value,
+}
+
+/// Asks to become a host of this server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    pub name: Name,
+    /// Identity of the agent's data folder: joining twice with the same one is the same host.
+    #[schema(value_type = String)]
+    pub agent: Uid,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JoinAnswer {
+    pub name: Name,
+    /// The host's own token, shown once.
+    pub token: String,
+}
+
+/// A token just made. The secret is not kept by the server and cannot be shown again.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewToken {
+    pub token: Token,
+    pub secret: String,
+}
+
+/// What a byte stream between a client and a host is for; the server passes it on without looking into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// The serial console: raw bytes both ways, beginning with the last part of what was said before.
+    Console { vm: Name },
+    /// RFB bytes of the VM's display.
+    Vnc { vm: Name },
+    /// A picture of the display as PNG; the host closes the stream after it.
+    Screenshot { vm: Name },
+    /// A command in the guest; see [`ExecFrame`].
+    Exec { vm: Name, exec: ExecRequest },
+    /// Content of an image for an upload that goes on at `offset_bytes`.
+    Upload { image: Name, offset_bytes: u64 },
+    /// An image's files as a framed archive, for a host that copies it.
+    ImageFiles { digest: String },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecRequest {
+    /// Program and arguments; no shell in between.
+    pub command: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    /// Whether the client sends standard input before the command starts.
+    #[serde(default)]
+    pub stdin: bool,
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+}
+
+/// The server asks a host to dial back for a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StreamOrder {
+    #[schema(value_type = String)]
+    pub id: Uid,
+    pub stream: StreamKind,
+}
+
+/// Frames of exec streams: one byte of channel, four bytes of length (big endian), then the bytes.
+pub mod exec_frame {
+    pub const STDIN: u8 = 0;
+    pub const STDOUT: u8 = 1;
+    pub const STDERR: u8 = 2;
+    /// The last frame: exit code as `i32`, big endian; a signal is 128 plus its number.
+    pub const EXIT: u8 = 3;
+    /// The last frame instead: a [`crate::Problem`] as JSON.
+    pub const PROBLEM: u8 = 4;
+    pub const LENGTH_MAX: usize = 1 << 20;
+}
+
+/// One record of the audit log; `hash` is over everything else, so each record vouches for all before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditRecord {
+    pub sequence: u64,
+    #[schema(value_type = String)]
+    pub at: jiff::Timestamp,
+    /// Who: a token's name, `root` on the local socket, or the server itself.
+    pub principal: String,
+    pub from: String,
+    pub verb: String,
+    pub kind: Kind,
+    pub name: String,
+    pub revision: u64,
+    /// BLAKE3 of the object as it was written; empty when deleted.
+    pub digest: String,
+    pub previous: String,
+    pub hash: String,
+}

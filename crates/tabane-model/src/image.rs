@@ -1,0 +1,170 @@
+//! Images: what VMs are made from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    Condition, Faults, Kind, Name, Progress,
+    resource::{resource, words},
+};
+
+resource!(
+    /// An image that VMs are made from.
+    Image, Kind::Image, ImageSpec, ImageStatus,
+    validate: ImageSpec::validate,
+    phase: |image| if image.meta.deleted_at.is_some() { "deleting" } else { image.status.phase.as_str() },
+    host: |image| image.spec.host.as_ref(),
+);
+
+words!(ImageFormat {
+    #[default]
+    Raw = "raw",
+    Qcow2 = "qcow2",
+    Vmdk = "vmdk",
+    Vhd = "vhd",
+    Vhdx = "vhdx",
+    Vdi = "vdi",
+});
+
+words!(ImagePhase {
+    #[default]
+    Pending = "pending",
+    /// Waits for its content to be uploaded.
+    Uploading = "uploading",
+    Fetching = "fetching",
+    Building = "building",
+    Converting = "converting",
+    Ready = "ready",
+    Failed = "failed",
+    Deleted = "deleted",
+});
+
+/// Where the content comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ImageSource {
+    /// Sent to `/v1/images/NAME/content`, of this size.
+    Upload {
+        size_bytes: u64,
+    },
+    Url {
+        url: String,
+    },
+    /// Built on a host by a recipe: `debian-12`, `debian-13` or `tiny`.
+    Build {
+        recipe: String,
+    },
+}
+
+pub const RECIPES: [&str; 3] = ["debian-12", "debian-13", "tiny"];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    pub source: ImageSource,
+    /// SHA-256 of the content as it is sent or fetched, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Recognised when left out; stated, it must be what the content is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<ImageFormat>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_user: Option<String>,
+    /// The host that makes the image ready; others copy from it. Written by the placement controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Name>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageStatus {
+    #[serde(default)]
+    pub observed_generation: u64,
+    #[serde(default)]
+    pub phase: ImagePhase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Identity of the content: images of the same digest share their files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Size of a disk made from it.
+    #[serde(default)]
+    pub virtual_size_bytes: u64,
+    /// Space taken on a host.
+    #[serde(default)]
+    pub size_bytes: u64,
+    /// Content that arrived so far, while uploading.
+    #[serde(default)]
+    pub received_bytes: u64,
+    /// Has a kernel of its own that is booted directly.
+    #[serde(default)]
+    pub kernel: bool,
+    /// Has a disk.
+    #[serde(default)]
+    pub disk: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_user: Option<String>,
+    /// Copies, by host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, ImageCopy>)]
+    pub hosts: BTreeMap<Name, ImageCopy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// An image on one host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageCopy {
+    pub ready: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+impl ImageSpec {
+    fn validate(&self, faults: &mut Faults) {
+        match &self.source {
+            ImageSource::Upload { size_bytes } => {
+                faults.size("spec.source.upload.size_bytes", *size_bytes, 1, 64 << 40);
+            }
+            ImageSource::Url { url } => {
+                faults.text("spec.source.url", url, 2048);
+                if !(url.starts_with("https://") || url.starts_with("http://")) {
+                    faults.add(
+                        "spec.source.url",
+                        "is no http or https address",
+                        "to import a file, upload it",
+                    );
+                }
+                if url.starts_with("http://") && self.sha256.is_none() {
+                    faults.add(
+                        "spec.sha256",
+                        "an unencrypted download needs a checksum",
+                        "add `--sha256`, or use an https address",
+                    );
+                }
+            }
+            ImageSource::Build { recipe } => {
+                if !RECIPES.contains(&recipe.as_str()) {
+                    faults.add(
+                        "spec.source.build.recipe",
+                        "is no recipe",
+                        format!("use {}", RECIPES.join(", ")),
+                    );
+                }
+            }
+        }
+        if self.sha256.as_ref().is_some_and(|h| h.len() != 64 || !h.bytes().all(|b| b.is_ascii_hexdigit())) {
+            faults.add("spec.sha256", "is no SHA-256", "give its 64 hexadecimal digits");
+        }
+        for (field, text) in [("spec.os", &self.os), ("spec.default_user", &self.default_user)] {
+            if let Some(text) = text {
+                faults.text(field, text, 64);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The nouns of Tabane: what users ask for (spec), what hosts report (status), and the words of the API.
+//!
+//! Everyone reads this crate, so it does no IO, knows no clock and needs no runtime. Every object has the same
+//! form, `{meta, spec, status}`, and every field has one writer: users write the spec through the API, the
+//! placement controller writes `spec.host`, hosts write the status.
+
+pub mod api;
+mod condition;
+mod disk;
+mod event;
+mod host;
+mod image;
+mod mac;
+mod meta;
+mod name;
+mod network;
+mod pool;
+mod problem;
+mod quantity;
+mod resource;
+mod selector;
+mod token;
+mod validate;
+mod vm;
+
+pub use condition::{Condition, Progress, set_condition};
+pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus};
+pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
+pub use host::{AccelVerdict, Host, HostPhase, HostSpec, HostStatus, PoolUse};
+pub use image::{Image, ImageCopy, ImageFormat, ImagePhase, ImageSource, ImageSpec, ImageStatus};
+pub use mac::Mac;
+pub use meta::{Meta, Uid};
+pub use name::{NAME_LENGTH_MAX, Name, NameError};
+pub use network::{Network, NetworkKind, NetworkOnHost, NetworkSpec, NetworkStatus};
+pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
+pub use problem::{Class, Fault, Problem};
+pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};
+pub use resource::{Kind, Resource};
+pub use selector::{FieldSelector, LabelSelector, SelectorError};
+pub use token::{Role, Token, TokenSpec, TokenStatus};
+pub use validate::Faults;
+pub use vm::{
+    Accel, FileSystem, Firmware, Forward, Guest, Init, Nic, NicStatus, OnCrash, Pinned, Placement, Power,
+    Protocol, Shutdown, Vm, VmDisk, VmDiskStatus, VmPhase, VmSpec, VmStatus,
+};

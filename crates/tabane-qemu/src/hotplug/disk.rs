@@ -1,0 +1,120 @@
+//! Disks.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::tree;
+use crate::command::{self, Disk};
+use crate::qmp::{BlockInfo, InsertedNode, Qmp};
+use crate::{Error, Result};
+
+/// How long a node may at least still be in use by a device that is gone already.
+const NODE_RELEASE_MIN: Duration = Duration::from_secs(5);
+
+/// Plugs a disk in and returns its port, which belongs into the machine's description from now on. A disk that is
+/// there already is left alone.
+///
+/// Errors: [`Error::Exhausted`] without a free port, [`Error::Conflict`] if it sits in another port than is wanted,
+/// [`Error::Qmp`] if the image cannot be opened.
+pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
+    if !disk.needs_port() {
+        return Err(Error::invalid("disk", "only virtio disks can be plugged in"));
+    }
+    let (node, device) = (command::blockdev(disk)?, command::disk_device_id(&disk.id));
+    if tree::is_plugged(qmp, &device).await? {
+        return match (tree::port_of(qmp, &device).await?, disk.port) {
+            (Some(is), wanted) if wanted.is_none_or(|wanted| wanted == is) => Ok(is),
+            (is, wanted) => Err(Error::Conflict {
+                what: device,
+                detail: format!("its port is {is:?}, wanted is {wanted:?}"),
+            }),
+        };
+    }
+    // Both may fail, so they come before anything is changed.
+    let port = tree::free_port(qmp, disk.port).await?;
+    let device = command::disk_device(disk, &command::port_id(port))?;
+    delete_node(qmp, &command::disk_node(&disk.id), NODE_RELEASE_MIN).await?;
+    qmp.run("blockdev-add", node).await?;
+    if let Err(error) = qmp.run("device_add", device).await {
+        if let Err(undo) = delete_node(qmp, &command::disk_node(&disk.id), NODE_RELEASE_MIN).await {
+            tracing::warn!(disk = disk.id, %undo, "the node of a disk that could not be plugged in stays");
+        }
+        return Err(error);
+    }
+    Ok(port)
+}
+
+/// Unplugs a disk and closes its image. Success if it is not there.
+///
+/// Errors: [`Error::NotReleased`] if the guest does not give it back within `timeout`; the request stays, so that the
+/// disk may go later; call again to complete the work.
+pub async fn remove_disk(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {
+    crate::command::check_id("disk id", id)?;
+    // After a snapshot the disk hangs on another node than at first.
+    let on_top = inserted(qmp, id).await?.and_then(|inserted| inserted.node_name);
+    tree::unplug(qmp, &command::disk_device_id(id), timeout).await?;
+    let first = command::disk_node(id);
+    if let Some(on_top) = on_top.filter(|on_top| *on_top != first) {
+        delete_node(qmp, &on_top, timeout).await?;
+    }
+    delete_node(qmp, &first, timeout).await
+}
+
+/// Grows a disk; the guest sees it at once. Success if it has that size.
+///
+/// Errors: [`Error::Invalid`] if there is no such disk or it would shrink.
+pub async fn resize_disk(qmp: &Qmp, id: &str, size_bytes: u64) -> Result<()> {
+    crate::command::check_id("disk id", id)?;
+    let missing = || Error::invalid("disk id", format!("the machine has no disk {id}"));
+    let inserted = inserted(qmp, id).await?.ok_or_else(missing)?;
+    let now_bytes = inserted.image.map_or(0, |image| image.virtual_bytes);
+    if now_bytes == size_bytes {
+        return Ok(());
+    }
+    if size_bytes < now_bytes || !size_bytes.is_multiple_of(512) {
+        let reason = format!(
+            "it has to be a multiple of 512 and no less than the {now_bytes} bytes that the disk has"
+        );
+        return Err(Error::invalid("size_bytes", reason));
+    }
+    qmp.block_resize(&inserted.node_name.ok_or_else(missing)?, size_bytes).await
+}
+
+/// The block node that the guest's disk hangs on now, which a snapshot changes. `None` if there is no such disk.
+pub async fn disk_node_now(qmp: &Qmp, id: &str) -> Result<Option<String>> {
+    crate::command::check_id("disk id", id)?;
+    Ok(inserted(qmp, id).await?.and_then(|inserted| inserted.node_name))
+}
+
+async fn inserted(qmp: &Qmp, id: &str) -> Result<Option<InsertedNode>> {
+    let device = command::disk_device_id(id);
+    // Virtio disks are told by the path of their inner half.
+    let inside = format!("/machine/peripheral/{device}/");
+    let of_disk = |info: &BlockInfo| {
+        info.qdev.as_deref().is_some_and(|qdev| qdev == device || qdev.starts_with(&inside))
+    };
+    Ok(qmp.query_block().await?.into_iter().find(of_disk).and_then(|info| info.inserted))
+}
+
+/// Deletes a node if there is one. QEMU frees a device some time after it has taken it out of the machine, and refuses
+/// to delete the node until then: a moment if the guest gave it back, but for as long as a busy vCPU runs under TCG if
+/// a reset took it out.
+async fn delete_node(qmp: &Qmp, node: &str, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout.max(NODE_RELEASE_MIN);
+    let mut pause = Duration::from_millis(5);
+    loop {
+        if !qmp.query_named_block_nodes().await?.iter().any(|known| known.node_name == node) {
+            return Ok(());
+        }
+        match qmp.run("blockdev-del", json!({ "node-name": node })).await {
+            Err(Error::Qmp { .. }) if Instant::now() < deadline => tokio::time::sleep(pause).await,
+            Err(Error::Qmp { desc, .. }) => {
+                return Err(Error::NotReleased { device: format!("the block node {node}"), detail: desc });
+            }
+            other => return other,
+        }
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}

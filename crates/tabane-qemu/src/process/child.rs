@@ -1,0 +1,213 @@
+//! What the child does between fork and exec.
+//!
+//! The order matters: whatever needs rights or the host's view comes first, then the rights go, last the exec.
+//!
+//! ```text
+//!   session ► umask ► cgroups ► handles ► core limit ► folder ► bounding set ► groups, user ► capabilities
+//!           ► no_new_privs ► signals ► exec
+//! ```
+//!
+//! Invariant: after a fork of a program with threads only async-signal-safe calls are allowed (signal-safety(7)): no
+//! allocation, no locks, no panics. Users and groups are changed by raw system calls, because the library's wrappers
+//! try to reach threads that do not exist here.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::RawFd;
+
+use super::launch::Credentials;
+
+pub(super) struct Plan<'a> {
+    /// Both lists end with a null pointer.
+    pub arguments: Vec<*const libc::c_char>,
+    pub environment: Vec<*const libc::c_char>,
+    pub directory: &'a CStr,
+    pub cgroup_procs: &'a [CString],
+    /// From, to. All sources lie above all targets.
+    pub moves: &'a [(RawFd, RawFd)],
+    pub credentials: Option<&'a Credentials>,
+    pub core_bytes_max: u64,
+    /// Eight bytes go here if a step fails: step and errno. It closes itself at the exec.
+    pub report: RawFd,
+}
+
+const STEPS: [&str; 11] = [
+    "make a session of its own",
+    "enter a cgroup",
+    "arrange its handles",
+    "limit core files",
+    "enter its folder",
+    "drop the capability bounding set",
+    "set its groups",
+    "set its user",
+    "drop its capabilities",
+    "renounce new privileges",
+    EXEC,
+];
+
+pub(super) const EXEC: &str = "execute the program";
+
+pub(super) fn step_name(step: i32) -> &'static str {
+    usize::try_from(step).ok().and_then(|step| STEPS.get(step).copied()).unwrap_or("start")
+}
+
+/// Capability sets as capset(2) version 3 takes them: two words of effective, permitted and inheritable.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// # Safety
+/// To be called in the child of a fork only; every pointer of the plan must be valid.
+pub(super) unsafe fn become_program(plan: &Plan<'_>) -> ! {
+    // SAFETY: system calls on valid memory, as the caller promises.
+    unsafe {
+        let step = run_steps(plan);
+        let word = [step, *libc::__errno_location()];
+        libc::write(plan.report, word.as_ptr().cast(), size_of_val(&word));
+        libc::_exit(127)
+    }
+}
+
+/// Returns the number of the step that failed, with errno set. Does not return otherwise.
+unsafe fn run_steps(plan: &Plan<'_>) -> i32 {
+    // SAFETY: as above, for the whole function.
+    unsafe {
+        if libc::setsid() < 0 {
+            return 0;
+        }
+        libc::umask(0o077);
+        if !enter_cgroups(plan.cgroup_procs) {
+            return 1;
+        }
+        if !arrange_handles(plan.moves) {
+            return 2;
+        }
+        let limit = libc::rlimit { rlim_cur: plan.core_bytes_max, rlim_max: plan.core_bytes_max };
+        if libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) != 0 {
+            return 3;
+        }
+        if libc::chdir(plan.directory.as_ptr()) != 0 {
+            return 4;
+        }
+        // Ambient capabilities would survive an exec. Kernels without them say EINVAL: nothing to clear there.
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        if !drop_bounding_set() {
+            return 5;
+        }
+        if let Some(step) = plan.credentials.and_then(|credentials| change_user(credentials)) {
+            return step;
+        }
+        let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+        let none = [0_u32; 6];
+        if libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) != 0 {
+            return 8;
+        }
+        if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
+            return 9;
+        }
+        default_signals();
+        libc::execve(plan.arguments[0], plan.arguments.as_ptr(), plan.environment.as_ptr());
+        10
+    }
+}
+
+unsafe fn enter_cgroups(files: &[CString]) -> bool {
+    // Our own number in decimal, written from the end, without allocation.
+    let mut digits = [0_u8; 12];
+    let mut at = digits.len();
+    // SAFETY: system calls on valid memory, in the child.
+    unsafe {
+        let mut rest = libc::getpid().unsigned_abs();
+        while at > 0 {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let length = digits.len() - at;
+        for file in files {
+            let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if fd < 0 || libc::write(fd, digits.as_ptr().add(at).cast(), length) != length as isize {
+                return false;
+            }
+            libc::close(fd);
+        }
+    }
+    true
+}
+
+unsafe fn arrange_handles(moves: &[(RawFd, RawFd)]) -> bool {
+    // SAFETY: system calls, in the child.
+    unsafe {
+        for (from, to) in moves {
+            if libc::dup2(*from, *to) < 0 {
+                return false;
+            }
+        }
+        // Whatever else is open goes at the exec, also what a library opened without close-on-exec. The report pipe
+        // has to live until then, which is why nothing is closed right now.
+        if libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) != 0 {
+            return false;
+        }
+        for (_, to) in moves {
+            if libc::fcntl(*to, libc::F_SETFD, 0) < 0 {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+unsafe fn drop_bounding_set() -> bool {
+    // SAFETY: system calls, in the child.
+    unsafe {
+        for capability in 0..64 {
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) == 0 {
+                continue;
+            }
+            return match *libc::__errno_location() {
+                // One beyond the last capability of this kernel.
+                libc::EINVAL => true,
+                // Somebody without rights cannot drop them; with no_new_privs nothing can come back either.
+                libc::EPERM => libc::geteuid() != 0,
+                _ => false,
+            };
+        }
+    }
+    true
+}
+
+unsafe fn change_user(credentials: &Credentials) -> Option<i32> {
+    let groups = &credentials.supplementary_gids;
+    let (uid, gid) = (credentials.uid, credentials.gid);
+    // SAFETY: system calls on valid memory, in the child.
+    unsafe {
+        if libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) != 0
+            || libc::syscall(libc::SYS_setresgid, gid, gid, gid) != 0
+        {
+            return Some(6);
+        }
+        if libc::syscall(libc::SYS_setresuid, uid, uid, uid) != 0 {
+            return Some(7);
+        }
+    }
+    None
+}
+
+/// Ignored signals and a blocked mask would be inherited through the exec; Rust ignores SIGPIPE.
+unsafe fn default_signals() {
+    // SAFETY: system calls on valid memory, in the child. Signals that may not be changed say so, harmlessly.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}

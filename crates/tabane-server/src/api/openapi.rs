@@ -1,0 +1,313 @@
+//! The API's description in OpenAPI 3.1. Paths of objects follow one pattern, so they are generated from the list of
+//! kinds; the schemas come from the model's own types.
+
+use tabane_model::{Kind, api};
+use utoipa::{
+    OpenApi, PartialSchema,
+    openapi::{
+        Content, HttpMethod, Info, InfoBuilder, PathItem, Ref, Required, ResponseBuilder,
+        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder},
+        request_body::RequestBodyBuilder,
+        schema::{ArrayBuilder, ObjectBuilder, Schema, Type},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    tabane_model::Vm,
+    tabane_model::Image,
+    tabane_model::Disk,
+    tabane_model::Pool,
+    tabane_model::Network,
+    tabane_model::Host,
+    tabane_model::Event,
+    tabane_model::Token,
+    tabane_model::Problem,
+    api::Change,
+    api::ExecRequest,
+    api::HostReport,
+    api::JoinRequest,
+    api::JoinAnswer,
+    api::NewToken,
+    api::AuditRecord,
+)))]
+struct Schemas;
+
+/// The whole description.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Schemas::openapi();
+    document.info = info();
+    let mut paths = PathsBuilder::new();
+    for kind in Kind::ALL {
+        let name = schema_name(kind);
+        paths = paths.path(format!("/v1/{}", kind.plural()), collection(kind, name));
+        paths = paths.path(format!("/v1/{}/{{name}}", kind.plural()), member(kind, name));
+    }
+    for (path, method, id, summary) in ACTIONS {
+        let operation = OperationBuilder::new()
+            .operation_id(Some(*id))
+            .summary(Some(*summary))
+            .tag(path.split('/').nth(2).unwrap_or("v1"))
+            .parameters(Some(named_in(path)))
+            .response("200", ResponseBuilder::new().description("Done."))
+            .response("default", problem());
+        paths = paths.path(*path, PathItem::new(method.clone(), operation));
+    }
+    document.paths = paths.build();
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    document
+}
+
+fn info() -> Info {
+    InfoBuilder::new()
+        .title("Tabane")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Objects have the form {meta, spec, status}: write the spec, watch the status. Every change can be tried \
+             with `dry_run=true`, waited for with `wait`, guarded with If-Match, and repeated safely with an \
+             Idempotency-Key. Errors are application/problem+json (RFC 9457).",
+        ))
+        .build()
+}
+
+/// Paths beside those of objects.
+const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
+    (
+        "/v1/vms/{name}/start",
+        HttpMethod::Post,
+        "start_vm",
+        "Switch a VM on, or start it again after it ended by itself",
+    ),
+    (
+        "/v1/vms/{name}/shutdown",
+        HttpMethod::Post,
+        "shutdown_vm",
+        "Ask the guest to shut down; force it after its time-out",
+    ),
+    (
+        "/v1/vms/{name}/force-off",
+        HttpMethod::Post,
+        "force_off_vm",
+        "Cut a VM's power without asking the guest",
+    ),
+    ("/v1/vms/{name}/pause", HttpMethod::Post, "pause_vm", "Pause a VM"),
+    ("/v1/vms/{name}/resume", HttpMethod::Post, "resume_vm", "Resume a paused VM"),
+    ("/v1/vms/{name}/reset", HttpMethod::Post, "reset_vm", "Reset a VM as its reset button would"),
+    (
+        "/v1/vms/{name}/console",
+        HttpMethod::Get,
+        "console_vm",
+        "Serial console as a byte stream (Upgrade: tabane-stream)",
+    ),
+    (
+        "/v1/vms/{name}/exec",
+        HttpMethod::Post,
+        "exec_vm",
+        "Run a command in the guest (Upgrade: tabane-stream)",
+    ),
+    ("/v1/vms/{name}/screenshot", HttpMethod::Get, "screenshot_vm", "Picture of the display as PNG"),
+    (
+        "/v1/vms/{name}/vnc-tickets",
+        HttpMethod::Post,
+        "ticket_vm",
+        "A ticket, good once, for the display's websocket",
+    ),
+    ("/v1/vms/{name}/vnc", HttpMethod::Get, "vnc_vm", "The display as a websocket that carries RFB"),
+    (
+        "/v1/images/{name}/content",
+        HttpMethod::Put,
+        "upload_image",
+        "Send an image's content (Upgrade: tabane-stream)",
+    ),
+    (
+        "/v1/images/{name}/files",
+        HttpMethod::Get,
+        "copy_image",
+        "An image's files, for hosts (Upgrade: tabane-stream)",
+    ),
+    ("/v1/join", HttpMethod::Post, "join", "Become a host"),
+    (
+        "/v1/hosts/{name}/watch",
+        HttpMethod::Get,
+        "watch_host",
+        "Everything that concerns a host, for its agent",
+    ),
+    ("/v1/hosts/{name}/report", HttpMethod::Post, "report_host", "Statuses and events, from a host's agent"),
+    (
+        "/v1/hosts/{name}/streams/{id}",
+        HttpMethod::Post,
+        "answer_stream",
+        "A host's end of a stream (Upgrade: tabane-stream)",
+    ),
+    (
+        "/v1/hosts/{name}/streams/{id}/refusal",
+        HttpMethod::Post,
+        "refuse_stream",
+        "Why a host opens no stream",
+    ),
+    ("/v1/openapi.json", HttpMethod::Get, "openapi", "This description"),
+    ("/v1/ca.pem", HttpMethod::Get, "ca", "The certificate authority of this server"),
+    ("/v1/health", HttpMethod::Get, "health", "Whether the server can answer"),
+];
+
+fn schema_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Vm => "Vm",
+        Kind::Image => "Image",
+        Kind::Disk => "Disk",
+        Kind::Pool => "Pool",
+        Kind::Network => "Network",
+        Kind::Host => "Host",
+        Kind::Event => "Event",
+        Kind::Token => "Token",
+    }
+}
+
+fn json(name: &str) -> Content {
+    Content::new(Some(Ref::from_schema_name(name)))
+}
+
+fn problem() -> ResponseBuilder {
+    ResponseBuilder::new()
+        .description("What went wrong and what to do next.")
+        .content("application/problem+json", json("Problem"))
+}
+
+fn parameter(name: &str, place: ParameterIn, kind: Type, description: &str) -> Parameter {
+    let required = if matches!(place, ParameterIn::Path) { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .build()
+}
+
+fn named_in(path: &str) -> Vec<Parameter> {
+    let known = [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream.")];
+    let named = known.into_iter().filter(|(pattern, ..)| path.contains(pattern));
+    named.map(|(_, name, told)| parameter(name, ParameterIn::Path, Type::String, told)).collect()
+}
+
+fn change_parameters() -> Vec<Parameter> {
+    use ParameterIn::{Header, Query};
+    vec![
+        parameter("dry_run", Query, Type::Boolean, "Answer with what would change, and change nothing."),
+        parameter(
+            "wait",
+            Query,
+            Type::String,
+            "running, agent, stopped, paused, ready, observed or deleted.",
+        ),
+        parameter("timeout_s", Query, Type::Integer, "How long to wait: 60 unless stated, 3600 at most."),
+        parameter("If-Match", Header, Type::String, "Only if the object still has this ETag."),
+    ]
+}
+
+fn collection(kind: Kind, name: &str) -> PathItem {
+    use ParameterIn::{Header, Query};
+    let list = Schema::Object(
+        ObjectBuilder::new()
+            .property("items", ArrayBuilder::new().items(Ref::from_schema_name(name)))
+            .property("cursor", String::schema())
+            .property("revision", u64::schema())
+            .required("items")
+            .required("revision")
+            .build(),
+    );
+    let get = OperationBuilder::new()
+        .operation_id(Some(format!("list_{}", kind.plural())))
+        .summary(Some(format!("List or watch {}", kind.plural())))
+        .tag(kind.plural())
+        .parameters(Some(vec![
+            parameter("limit", Query, Type::Integer, "Size of the page: 100 unless stated, 1000 at most."),
+            parameter("cursor", Query, Type::String, "From the page before."),
+            parameter("labels", Query, Type::String, "Label selector, such as env=prod,tier!=db,!old."),
+            parameter("fields", Query, Type::String, "Field selector over name, phase, host and about."),
+            parameter("watch", Query, Type::Boolean, "Follow as server-sent events instead of a page."),
+            parameter("resume", Query, Type::Integer, "With watch: go on behind this revision."),
+            parameter("Last-Event-ID", Header, Type::String, "As resume; browsers send it by themselves."),
+        ]))
+        .response(
+            "200",
+            ResponseBuilder::new()
+                .description("A page.")
+                .content("application/json", Content::new(Some(list))),
+        )
+        .response("default", problem());
+    let mut item = PathItem::new(HttpMethod::Get, get);
+    if !matches!(kind, Kind::Event) {
+        let mut parameters = change_parameters();
+        parameters.truncate(3);
+        let key = "Repeating a request with the same key repeats its answer, not its work.";
+        parameters.push(parameter("Idempotency-Key", Header, Type::String, key));
+        let answer = if kind == Kind::Token { "NewToken" } else { name };
+        let post = OperationBuilder::new()
+            .operation_id(Some(format!("create_{}", kind.singular())))
+            .summary(Some(format!("Create a {}", kind.singular())))
+            .tag(kind.plural())
+            .parameters(Some(parameters))
+            .request_body(Some(RequestBodyBuilder::new().content("application/json", json(name)).build()))
+            .response(
+                "201",
+                ResponseBuilder::new().description("Created.").content("application/json", json(answer)),
+            )
+            .response("default", problem());
+        item.post = Some(post.build());
+    }
+    item
+}
+
+fn member(kind: Kind, name: &str) -> PathItem {
+    let named = || parameter("name", ParameterIn::Path, Type::String, "Name of the object.");
+    let operation = |verb: &str, summary: String| {
+        OperationBuilder::new()
+            .operation_id(Some(format!("{verb}_{}", kind.singular())))
+            .summary(Some(summary))
+            .tag(kind.plural())
+            .response("default", problem())
+    };
+    let object = || ResponseBuilder::new().description("The object.").content("application/json", json(name));
+    let mut wait = change_parameters();
+    wait.retain(|p| p.name == "wait" || p.name == "timeout_s");
+    wait.push(named());
+    let get = operation("get", format!("Read a {}, or wait for it", kind.singular())).parameters(Some(wait));
+    let mut item = PathItem::new(HttpMethod::Get, get.response("200", object()));
+    if kind == Kind::Event {
+        return item;
+    }
+    let mut parameters = change_parameters();
+    parameters.push(named());
+    if kind != Kind::Token {
+        let put = operation("put", format!("Replace labels and spec of a {}", kind.singular()))
+            .parameters(Some(parameters.clone()))
+            .request_body(Some(RequestBodyBuilder::new().content("application/json", json(name)).build()))
+            .response("200", object());
+        let patch =
+            operation("patch", format!("Change a {} by JSON merge patch (RFC 7396)", kind.singular()))
+                .parameters(Some(parameters.clone()))
+                .request_body(Some(
+                    RequestBodyBuilder::new()
+                        .content("application/merge-patch+json", Content::new(Some(ObjectBuilder::new())))
+                        .build(),
+                ))
+                .response("200", object());
+        item.put = Some(put.build());
+        item.patch = Some(patch.build());
+    }
+    let delete = operation("delete", format!("Delete a {}", kind.singular()))
+        .parameters(Some(parameters))
+        .response(
+            "202",
+            ResponseBuilder::new()
+                .description("Its host cleans up; then it goes.")
+                .content("application/json", json(name)),
+        )
+        .response("204", ResponseBuilder::new().description("Gone."));
+    item.delete = Some(delete.build());
+    item
+}

@@ -1,0 +1,29 @@
+//! The API, tested as its users see it: a real server over TLS and its local socket, with a fake host in-process.
+
+// A test that cannot go on should panic where it stands.
+#![allow(clippy::unwrap_used)]
+
+mod fake_host;
+mod raw;
+mod world;
+
+mod audit;
+mod auth;
+mod disks;
+mod dry_run;
+mod hosts;
+mod idempotency;
+mod lists;
+mod networks;
+mod objects;
+mod openapi;
+mod pinning;
+mod placement;
+mod power;
+mod races;
+mod refusals;
+mod restart;
+mod streams;
+mod vnc;
+mod waits;
+mod watches;

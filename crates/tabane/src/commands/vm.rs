@@ -1,0 +1,197 @@
+//! `tabane vm …`.
+
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use tabane_client::{Call, Client};
+use tabane_model::{Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec};
+
+use super::{DONE, console, exec, objects};
+use crate::{
+    arguments::{Change, NamedChange, VmAttach, VmCommand, VmCreate, VmDetach, VmSet},
+    context::Context,
+    output, progress,
+};
+
+/// The network of VMs that name none.
+const DEFAULT_NETWORK: &str = "default";
+
+pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
+    match command {
+        VmCommand::Create(create_vm) => create(context, *create_vm).await?,
+        VmCommand::List(list) => objects::list::<Vm>(context, &list).await?,
+        VmCommand::Get(named) => objects::get::<Vm>(context, &named.name).await?,
+        VmCommand::Start(named) => act(context, &named, "start").await?,
+        VmCommand::Shutdown(named) => act(context, &named, "shutdown").await?,
+        VmCommand::ForceOff(named) => act(context, &named, "force-off").await?,
+        VmCommand::Pause(named) => act(context, &named, "pause").await?,
+        VmCommand::Resume(named) => act(context, &named, "resume").await?,
+        VmCommand::Reset(named) => act(context, &named, "reset").await?,
+        VmCommand::Set(change) => set(context, *change).await?,
+        VmCommand::Attach(change) => attach(context, change).await?,
+        VmCommand::Detach(change) => detach(context, change).await?,
+        VmCommand::Delete(named) => objects::delete::<Vm>(context, &named).await?,
+        VmCommand::Console(arguments) => console::run(context, &arguments).await?,
+        VmCommand::Exec(arguments) => return exec::run(context, &arguments).await,
+        VmCommand::Screenshot(named) => {
+            let Some(to) = &context.global.output else { bail!("say where to: -o FILE.png") };
+            let picture = context.client().await?.screenshot(named.name.as_str()).await?;
+            std::fs::write(to, &picture).with_context(|| format!("cannot write {to}"))?;
+            eprintln!("{to}: {}", tabane_model::format_bytes(picture.len() as u64));
+        }
+        VmCommand::Vnc(named) => {
+            let ticket = context.client().await?.vnc_ticket(named.name.as_str()).await?;
+            output::value(context.form()?, &ticket)?;
+        }
+    }
+    Ok(DONE)
+}
+
+/// Sends a change, then waits with progress if that is asked for.
+async fn send_and_wait(
+    client: &Client,
+    name: &str,
+    change: &Change,
+    send: impl AsyncFnOnce(&Call) -> tabane_client::Result<Vm>,
+) -> Result<Vm> {
+    // The change is acknowledged before the waiting begins: if that is interrupted, it is known to be made.
+    let sent = send(&Call { dry_run: change.dry_run, ..Call::default() }).await?;
+    let Some(until) = change.wait.as_ref().filter(|_| !change.dry_run) else { return Ok(sent) };
+    let call = Call { wait: Some(until.clone()), timeout_s: Some(change.timeout), ..Call::default() };
+    let waited = progress::follow::<Vm, _>(client, name, client.get::<Vm>(name, &call)).await;
+    Ok(waited?)
+}
+
+async fn act(context: &Context, named: &NamedChange, verb: &str) -> Result<()> {
+    let client = context.client().await?;
+    let mut done = Vec::new();
+    for name in &named.names {
+        let send = async |call: &Call| client.act::<Vm>(name.as_str(), verb, call).await;
+        done.push(send_and_wait(&client, name.as_str(), &named.change, send).await?);
+    }
+    output::list(context.form()?, &done)
+}
+
+async fn create(context: &Context, create: VmCreate) -> Result<()> {
+    let client = context.client().await?;
+    let change = create.change.clone();
+    let name = create.name.clone();
+    let vm = build(create)?;
+    let key = uuid::Uuid::now_v7().to_string();
+    let send = async |call: &Call| client.create_once(&vm, call, &key).await;
+    let made = send_and_wait(&client, name.as_str(), &change, send).await?;
+    if change.dry_run { output::value(context.form()?, &made) } else { output::one(context.form()?, &made) }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn build(create: VmCreate) -> Result<Vm> {
+    let mut spec = VmSpec::new(create.cpus, create.memory);
+    spec.power = if create.start { Power::On } else { Power::Off };
+    spec.on_crash = create.on_crash;
+    spec.firmware = create.firmware;
+    spec.tpm = create.tpm;
+    spec.accel = create.accel;
+    spec.placement.host = create.host;
+    if create.image.is_some() || create.disk.is_some() {
+        let clone =
+            if create.full_clone { tabane_model::CloneMode::Full } else { tabane_model::CloneMode::Linked };
+        spec.disks.push(VmDisk {
+            name: "root".parse()?,
+            disk: None,
+            image: create.image,
+            size_bytes: create.disk,
+            pool: create.pool,
+            clone,
+            keep: false,
+        });
+    }
+    let networks = if create.networks.is_empty() { vec![DEFAULT_NETWORK.parse()?] } else { create.networks };
+    for (i, network) in networks.into_iter().enumerate() {
+        let forwards = if i == 0 { create.forwards.clone() } else { Vec::new() };
+        spec.nics.push(Nic { name: format!("nic{i}").parse()?, network, mac: None, address: None, forwards });
+    }
+    spec.init.hostname = create.hostname;
+    spec.init.user = create.user;
+    for file in &create.ssh_keys {
+        let text = read(file)?;
+        let keys = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        spec.init.ssh_keys.extend(keys.map(String::from));
+    }
+    spec.init.password_hash =
+        create.password_hash.as_deref().map(read).transpose()?.map(|t| t.trim().to_owned());
+    spec.init.user_data = create.user_data.as_deref().map(read).transpose()?;
+    let mut meta = Meta::new(create.name);
+    meta.labels = create.labels.into_iter().collect();
+    Ok(Vm::new(meta, spec))
+}
+
+async fn set(context: &Context, set: VmSet) -> Result<()> {
+    let client = context.client().await?;
+    let mut spec = serde_json::Map::new();
+    let mut put = |key: &str, value: Option<serde_json::Value>| {
+        if let Some(value) = value {
+            spec.insert(key.into(), value);
+        }
+    };
+    put("cpus", set.cpus.map(Into::into));
+    put("memory_bytes", set.memory.map(Into::into));
+    put("on_crash", set.on_crash.map(|o| o.as_str().into()));
+    let labels: BTreeMap<String, Option<String>> =
+        set.labels.into_iter().map(|(key, value)| (key, Some(value).filter(|v| !v.is_empty()))).collect();
+    let patch = serde_json::json!({ "meta": { "labels": labels }, "spec": spec });
+    let send = async |call: &Call| client.patch::<Vm>(set.name.as_str(), &patch, call).await;
+    let changed = send_and_wait(&client, set.name.as_str(), &set.change, send).await?;
+    output::one(context.form()?, &changed)
+}
+
+/// Lists in a merge patch are replaced whole, so the list of disks is read, changed, and sent back with its revision.
+async fn change_disks(
+    context: &Context,
+    name: &str,
+    change: &Change,
+    edit: impl FnOnce(&mut Vec<VmDisk>) -> Result<()>,
+) -> Result<()> {
+    let client = context.client().await?;
+    let mut vm: Vm = client.get(name, &Call::default()).await?;
+    // The status moves all the time; only the spec matters here, and `put` compares what was read.
+    edit(&mut vm.spec.disks)?;
+    let patch = serde_json::json!({ "spec": { "disks": vm.spec.disks } });
+    let send = async |call: &Call| client.patch::<Vm>(name, &patch, call).await;
+    let changed = send_and_wait(&client, name, change, send).await?;
+    output::one(context.form()?, &changed)
+}
+
+async fn attach(context: &Context, attach: VmAttach) -> Result<()> {
+    let VmAttach { vm, r#as: inside, disk, size, change } = attach;
+    change_disks(context, vm.as_str(), &change, |disks| {
+        disks.push(VmDisk {
+            name: inside,
+            disk,
+            image: None,
+            size_bytes: size,
+            pool: None,
+            clone: Default::default(),
+            keep: false,
+        });
+        Ok(())
+    })
+    .await
+}
+
+async fn detach(context: &Context, detach: VmDetach) -> Result<()> {
+    let is_it = |disk: &VmDisk| {
+        disk.name.as_str() == detach.disk || disk.disk.as_ref().map(Name::as_str) == Some(&detach.disk)
+    };
+    change_disks(context, detach.vm.as_str(), &detach.change, |disks| {
+        let before = disks.len();
+        disks.retain(|disk| !is_it(disk));
+        if disks.len() == before {
+            bail!("the VM {} has no disk {}", detach.vm, detach.disk);
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,222 @@
+//! Objects as tables, JSON and YAML.
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+use tabane_model::{Disk, Event, Host, Image, ImageSource, Network, Pool, Resource, Token, Vm, format_bytes};
+
+use crate::arguments::Form;
+
+/// An object as a line of a table.
+pub trait Row: Resource {
+    const HEADERS: &'static [&'static str];
+    fn cells(&self) -> Vec<String>;
+}
+
+fn join<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let text: Vec<String> = items.into_iter().map(|i| i.to_string()).collect();
+    if text.is_empty() { "-".into() } else { text.join(", ") }
+}
+
+fn or_dash(text: Option<impl ToString>) -> String {
+    text.map_or_else(|| "-".into(), |t| t.to_string())
+}
+
+/// How long ago, in the largest unit that says enough.
+pub fn age(at: Option<Timestamp>) -> String {
+    let Some(at) = at else { return "-".into() };
+    let seconds = Timestamp::now().duration_since(at).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+impl Row for Vm {
+    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "CPUS", "MEMORY", "ADDRESSES", "HOST", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let told = self.status.guest.iter().flat_map(|g| g.addresses.iter());
+        let mut addresses: Vec<_> = self.spec.nics.iter().filter_map(|n| n.address).collect();
+        addresses.extend(told.filter(|a| a.is_ipv4()));
+        addresses.dedup();
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            self.spec.cpus.to_string(),
+            format_bytes(self.spec.memory_bytes),
+            join(addresses),
+            or_dash(self.spec.host.as_ref()),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+impl Row for Image {
+    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "SOURCE", "OS", "DISK", "ON HOST", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let source = match &self.spec.source {
+            ImageSource::Upload { .. } => "upload".into(),
+            ImageSource::Url { url } => url.clone(),
+            ImageSource::Build { recipe } => format!("recipe {recipe}"),
+        };
+        vec![
+            self.meta.name.to_string(),
+            match &self.status.progress {
+                Some(p) => format!("{} {:.0} %", self.phase(), p.fraction * 100.0),
+                None => self.phase().into(),
+            },
+            source,
+            or_dash(self.status.os.as_ref()),
+            format_bytes(self.status.virtual_size_bytes),
+            format_bytes(self.status.size_bytes),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+impl Row for Disk {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "SIZE", "USED", "IMAGE", "VM", "POOL", "HOST"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            format_bytes(self.status.size_bytes),
+            format_bytes(self.status.used_bytes),
+            or_dash(self.spec.image.as_ref()),
+            or_dash(self.spec.vm.as_ref()),
+            self.spec.pool.to_string(),
+            or_dash(self.spec.host.as_ref()),
+        ]
+    }
+}
+
+impl Row for Pool {
+    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "KIND", "FREE", "OF", "REFLINK"];
+    fn cells(&self) -> Vec<String> {
+        let hosts = self.status.hosts.values();
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            self.spec.kind.to_string(),
+            format_bytes(hosts.clone().map(|h| h.free_bytes).sum()),
+            format_bytes(hosts.clone().map(|h| h.capacity_bytes).sum()),
+            if hosts.clone().any(|h| h.reflink) { "yes" } else { "no" }.into(),
+        ]
+    }
+}
+
+impl Row for Network {
+    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "KIND", "RANGE"];
+    fn cells(&self) -> Vec<String> {
+        let cells = [self.meta.name.to_string(), self.phase().into(), self.spec.kind.to_string()];
+        [&cells[..], &[or_dash(self.spec.cidr)]].concat()
+    }
+}
+
+impl Row for Host {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "CPUS", "MEMORY", "FREE", "ACCEL", "QEMU", "HEARD"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            self.status.cpus.to_string(),
+            format_bytes(self.status.memory_bytes),
+            format_bytes(self.status.memory_free_bytes),
+            if self.status.accel.kvm { "kvm" } else { "tcg" }.into(),
+            or_dash(self.status.qemu_version.as_ref()),
+            age(self.status.heard_at),
+        ]
+    }
+}
+
+impl Row for Event {
+    const HEADERS: &'static [&'static str] = &["AT", "LEVEL", "ABOUT", "REASON", "MESSAGE"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.spec.at.round(jiff::Unit::Second).unwrap_or(self.spec.at).to_string(),
+            self.spec.level.to_string(),
+            format!("{}/{}", self.spec.about.kind, self.spec.about.name),
+            self.spec.reason.clone(),
+            self.spec.message.clone(),
+        ]
+    }
+}
+
+impl Row for Token {
+    const HEADERS: &'static [&'static str] = &["NAME", "ROLE", "DESCRIPTION", "EXPIRES", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.meta.name.to_string(),
+            self.spec.role.to_string(),
+            self.spec.description.clone(),
+            or_dash(self.spec.expires_at),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+fn plain_table(headers: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(headers);
+    // Columns are set apart by two spaces and begin at the left edge.
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn say(text: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{text}") {
+        // `tabane vm list | head` is no error.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => Ok(other?),
+    }
+}
+
+pub fn list<R: Row>(form: Form, items: &[R]) -> Result<()> {
+    match form {
+        Form::Table if items.is_empty() => {
+            eprintln!("there are no {}", R::KIND.plural());
+            Ok(())
+        }
+        Form::Table => {
+            let mut table = plain_table(R::HEADERS);
+            table.add_rows(items.iter().map(Row::cells));
+            let text: Vec<String> = table.to_string().lines().map(|l| l.trim_end().to_owned()).collect();
+            say(&text.join("\n"))
+        }
+        form => value(form, &items),
+    }
+}
+
+pub fn one<R: Row>(form: Form, item: &R) -> Result<()> {
+    match form {
+        Form::Table => list(form, std::slice::from_ref(item)),
+        form => value(form, item),
+    }
+}
+
+/// One line of a table without its head, for lists that go on.
+pub fn line<R: Row>(form: Form, item: &R) -> Result<()> {
+    match form {
+        Form::Table => say(&item.cells().join("  ")),
+        Form::Json => say(&serde_json::to_string(item)?),
+        Form::Yaml => say(&format!("---\n{}", serde_yaml_ng::to_string(item)?.trim_end())),
+    }
+}
+
+pub fn value<T: Serialize>(form: Form, value: &T) -> Result<()> {
+    match form {
+        Form::Yaml => say(serde_yaml_ng::to_string(value)?.trim_end()),
+        Form::Json | Form::Table => say(&serde_json::to_string_pretty(value)?),
+    }
+}

@@ -1,0 +1,74 @@
+//! Storage: many clones at once, and a pool that runs full.
+
+use std::process::Command;
+
+use crate::world::World;
+
+#[test]
+fn e2e_fifty_clones_at_once_all_succeed() {
+    let world = World::with_tiny();
+    let threads: Vec<_> = (0..50)
+        .map(|i| {
+            let mut create =
+                world.command(&["vm", "create", &format!("clone-{i}"), "--image", "tiny", "--wait", "ready"]);
+            std::thread::spawn(move || create.output().unwrap())
+        })
+        .collect();
+    for thread in threads {
+        let output = thread.join().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let disks = world.ok(&["disk", "list", "-f", "phase=ready"]);
+    assert_eq!(disks.lines().count(), 51, "{disks}");
+    // One of them has what the image has.
+    world.ok(&["vm", "start", "clone-33", "--wait", "agent", "--timeout", "240"]);
+    assert!(world.exec("clone-33", "mount").contains("/dev/vda"));
+    // The image's content stays while clones stand on it, also when the image is deleted.
+    world.ok(&["image", "delete", "tiny"]);
+    world.ok(&["vm", "shutdown", "clone-33", "--wait", "stopped", "--timeout", "120"]);
+    world.ok(&["vm", "start", "clone-33", "--wait", "agent", "--timeout", "240"]);
+}
+
+struct Mount(std::path::PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
+    }
+}
+
+#[test]
+fn e2e_a_full_pool_stops_writers_and_loses_nothing() {
+    let world = World::with_tiny();
+    let folder = world.path().join("small");
+    std::fs::create_dir(&folder).unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m,mode=711", "small"]).arg(&folder).status();
+    if !mounted.unwrap().success() {
+        eprintln!("not root: a small file system cannot be mounted, so nothing is tested");
+        return;
+    }
+    let _mount = Mount(folder.clone());
+    world.ok(&["pool", "create", "small", "--path", folder.to_str().unwrap()]);
+    world.tiny_vm("a", &["--pool", "small"]);
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+
+    // More than fits: written in the background, since the guest will be stopped in the middle of it.
+    let script = "(i=0; while [ $i -lt 20 ]; do dd if=/dev/zero bs=1M count=1 2>/dev/null | tr '\\0' \"\\\\$((i % 8 + 60))\" \
+                  > /mnt/f$i; i=$((i + 1)); done; sync; echo done > /mnt/end; sync) > /dev/null 2>&1 &";
+    world.exec("a", script);
+    world.eventually("the guest is stopped", || {
+        world.get("vm", "a")["status"]["conditions"].to_string().contains("\"storage\"")
+    });
+    assert!(world.events().contains("the pool is full"), "{}", world.events());
+    std::fs::remove_file(&ballast).unwrap();
+    // Without a word from anybody it goes on, and everything is there.
+    world.eventually("the guest has written all", || {
+        world.run(&["vm", "exec", "a", "--timeout", "10", "--", "test", "-f", "/mnt/end"]).status.success()
+    });
+    let check = "for i in $(seq 0 19); do [ $(wc -c < /mnt/f$i) = 1048576 ] || echo short $i; \
+                 [ \"$(tr -d \"\\\\$((i % 8 + 60))\" < /mnt/f$i | wc -c)\" = 0 ] || echo wrong $i; done";
+    assert_eq!(world.exec("a", check), "");
+    assert!(world.events().contains("the storage takes writes again"));
+}

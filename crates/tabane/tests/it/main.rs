@@ -1,0 +1,14 @@
+//! End to end: the real binary, real QEMUs, real guests under TCG.
+//!
+//! Tests named `e2e_…` boot guests. Each has a server and an agent of its own in its own data folder, and leaves no
+//! process behind, however it ends.
+
+// A test that cannot go on should panic where it stands.
+#![allow(clippy::unwrap_used)]
+
+mod e2e_guests;
+mod e2e_hosts;
+mod e2e_images;
+mod e2e_networks;
+mod e2e_storage;
+mod world;

@@ -1,0 +1,207 @@
+//! A server and an agent in a folder of their own, for one test.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tabane");
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Guests under TCG on a busy machine are slow.
+pub const GUEST_TIMEOUT_S: &str = "240";
+
+pub struct World {
+    folder: tempfile::TempDir,
+    up: Option<Child>,
+    /// Further agents, each with its own folder.
+    agents: Vec<Child>,
+}
+
+impl World {
+    pub fn start() -> Self {
+        // QEMUs run as users of their own and must be able to pass.
+        let folder = tempfile::Builder::new().prefix("tabane-e2e-").tempdir_in("/var/tmp").unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        let mut world = Self { folder, up: None, agents: Vec::new() };
+        world.up();
+        world
+    }
+
+    /// With the image `tiny`.
+    pub fn with_tiny() -> Self {
+        let world = Self::start();
+        world.ok(&["image", "build", "tiny"]);
+        world
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts server and agent, and waits until the host is ready.
+    pub fn up(&mut self) {
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("up.log")).unwrap();
+        let mut command = self.command(&["up", "--name", "h1", "--listen", "127.0.0.1:0"]);
+        command
+            .env("TABANE_LOG", "info,tabane_host=debug,tabane_server=debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        self.up = Some(command.spawn().unwrap());
+        let started = Instant::now();
+        while !self.run(&["host", "get", "h1", "-o", "json"]).stdout_text().contains("\"ready\"") {
+            assert!(started.elapsed() < READY_TIMEOUT, "not ready: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("up.log")).unwrap_or_default()
+    }
+
+    /// Where another agent finds the server.
+    pub fn url(&self) -> String {
+        let log = self.log();
+        let line =
+            log.lines().rev().find_map(|l| l.trim().strip_prefix("API ")).expect("it prints its address");
+        line.trim().to_owned()
+    }
+
+    /// Kills server and agent as a crash would.
+    pub fn kill_up(&mut self) {
+        if let Some(mut up) = self.up.take() {
+            up.kill().unwrap();
+            up.wait().unwrap();
+        }
+    }
+
+    /// Another agent on this machine.
+    pub fn join(&mut self, name: &str, token: &str) {
+        let folder = self.path().join(name);
+        let log = std::fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
+        let mut command = self.command(&["host", "join", &self.url(), "--name", name]);
+        command.env("TABANE_DATA_DIR", &folder).env("TABANE_TOKEN", token);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).unwrap();
+        self.agents.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        self.ok(&["vm", "list"]);
+        self.eventually("the host joins", || {
+            self.run(&["host", "get", name, "-o", "json"]).stdout_text().contains("\"ready\"")
+        });
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env("TABANE_DATA_DIR", self.path());
+        for name in ["TABANE_URL", "TABANE_TOKEN", "TABANE_LISTEN", "TABANE_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Standard output of a command that has to succeed.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", output.all_text(), self.log_tail());
+        output.stdout_text()
+    }
+
+    /// What a command says that has to fail.
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?} succeeded: {}", output.all_text());
+        output.all_text()
+    }
+
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    pub fn get(&self, kind: &str, name: &str) -> Value {
+        serde_json::from_str(&self.ok(&[kind, "get", name, "-o", "json"])).unwrap()
+    }
+
+    pub fn vm_pid(&self, name: &str) -> u64 {
+        self.get("vm", name)["status"]["pid"].as_u64().expect("it runs")
+    }
+
+    /// Creates a VM from `tiny` and waits for its agent.
+    pub fn tiny_vm(&self, name: &str, more: &[&str]) {
+        let create = ["vm", "create", name, "--image", "tiny", "--memory", "192MiB", "--start"];
+        let wait = ["--wait", "agent", "--timeout", GUEST_TIMEOUT_S];
+        self.ok(&[&create[..], more, &wait[..]].concat());
+    }
+
+    pub fn exec(&self, vm: &str, script: &str) -> String {
+        self.ok(&["vm", "exec", vm, "--", "/bin/sh", "-c", script])
+    }
+
+    pub fn eventually(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !reached() {
+            assert!(started.elapsed() < Duration::from_secs(120), "{what}: not reached\n{}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub fn events(&self) -> String {
+        self.ok(&["event", "list"])
+    }
+
+    /// Processes that an agent of this world has written down.
+    fn qemus(&self) -> Vec<u32> {
+        let mut folders: Vec<PathBuf> = vec![self.path().join("host/vms")];
+        let more = std::fs::read_dir(self.path()).into_iter().flatten().flatten();
+        folders.extend(more.map(|e| e.path().join("host/vms")));
+        let files = folders.iter().flat_map(std::fs::read_dir).flatten().flatten().map(|e| e.path());
+        let states = files.filter(|p| p.extension().is_some_and(|e| e == "json"));
+        let parsed = states.filter_map(|p| serde_json::from_slice::<Value>(&std::fs::read(p).ok()?).ok());
+        parsed.filter_map(|state| state["process"]["process"]["pid"].as_u64()).map(|pid| pid as u32).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for mut child in self.up.take().into_iter().chain(self.agents.drain(..)) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for pid in self.qemus() {
+            // Only what is a QEMU of this world: its number may be another's by now.
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+            if line.starts_with(b"/usr/bin/qemu-system") && folder.starts_with(self.path()) {
+                let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+            }
+        }
+        if std::thread::panicking() {
+            eprintln!("the log ends with:\n{}", self.log_tail());
+        }
+    }
+}
+
+pub trait Texts {
+    fn stdout_text(&self) -> String;
+    fn all_text(&self) -> String;
+}
+
+impl Texts for Output {
+    fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn all_text(&self) -> String {
+        format!("{}{}", self.stdout_text(), String::from_utf8_lossy(&self.stderr))
+    }
+}

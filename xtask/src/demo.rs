@@ -1,0 +1,148 @@
+//! From a clone to a running guest, with every step told.
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{run, setup};
+
+const VM: &str = "demo";
+const RECIPE: &str = "debian-12";
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+struct Demo {
+    tabane: PathBuf,
+    folder: PathBuf,
+    step: u32,
+}
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    let recipe = arguments.first().map_or(RECIPE, String::as_str);
+    setup::run()?;
+    run::cargo(&["build", "--package", "tabane"])?;
+    let mut demo = Demo { tabane: run::target().join("debug/tabane"), folder: folder(), step: 0 };
+    demo.up()?;
+    demo.image(recipe)?;
+    demo.vm(recipe)?;
+    demo.look()
+}
+
+/// Not in the clone: QEMUs run as users of their own, and a clone is often in a home that is closed to others.
+fn folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("TABANE_DATA_DIR") {
+        return folder.into();
+    }
+    let root = run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    let home = std::env::var_os("HOME").map_or_else(|| "/tmp".into(), PathBuf::from);
+    if root { "/var/lib/tabane-demo".into() } else { home.join(".local/share/tabane-demo") }
+}
+
+impl Demo {
+    fn tell(&mut self, what: &str) {
+        self.step += 1;
+        eprintln!("\n[{}/5] {what}", self.step);
+    }
+
+    fn tabane(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.tabane);
+        command
+            .args(arguments)
+            .env("TABANE_DATA_DIR", &self.folder)
+            .env_remove("TABANE_URL")
+            .env_remove("TABANE_TOKEN");
+        command
+    }
+
+    fn answers(&self) -> bool {
+        let mut list = self.tabane(&["host", "list", "--output", "json"]);
+        let output = list.stderr(Stdio::null()).output();
+        output.is_ok_and(|o| o.status.success() && String::from_utf8_lossy(&o.stdout).contains("\"ready\""))
+    }
+
+    fn has(&self, arguments: &[&str]) -> bool {
+        self.tabane(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    }
+
+    fn up(&mut self) -> Result<()> {
+        self.tell("server and host agent");
+        if self.answers() {
+            eprintln!("they run already");
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
+        let log = self.folder.join("up.log");
+        let written = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut up = self.tabane(&["up"]);
+        // In a session of its own, so that Ctrl-C here does not end it.
+        let mut child =
+            up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(written).process_group(0).spawn()?;
+        let started = Instant::now();
+        while !self.answers() {
+            if let Some(status) = child.try_wait()? {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("`tabane up` ended ({status}):\n{said}");
+            }
+            if started.elapsed() > START_TIMEOUT {
+                bail!("`tabane up` is not ready after {} s; see {}", START_TIMEOUT.as_secs(), log.display());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        eprintln!("`tabane up` runs as process {}; its log is {}", child.id(), log.display());
+        Ok(())
+    }
+
+    fn image(&mut self, recipe: &str) -> Result<()> {
+        self.tell(&format!("the image {recipe}: built here, which takes some minutes the first time"));
+        if self.has(&["image", "get", recipe]) {
+            eprintln!("it is there already");
+            return Ok(());
+        }
+        run::say_and_run(&mut self.tabane(&["image", "build", recipe]))
+    }
+
+    fn vm(&mut self, recipe: &str) -> Result<()> {
+        self.tell("a VM from the image, until its guest agent answers");
+        if self.has(&["vm", "get", VM]) {
+            return run::say_and_run(&mut self.tabane(&["vm", "start", VM, "--wait", "agent"]));
+        }
+        let create =
+            ["vm", "create", VM, "--image", recipe, "--cpus", "2", "--memory", "1GiB", "--disk", "10GiB"];
+        let rest = ["--start", "--wait", "agent"];
+        run::say_and_run(&mut self.tabane(&[&create[..], &rest[..]].concat()))
+    }
+
+    fn look(&mut self) -> Result<()> {
+        self.tell("a command in the guest");
+        let shown = ["vm", "exec", VM, "--", "/bin/sh", "-c", "hostname; uname -sr; uptime"];
+        run::say_and_run(&mut self.tabane(&shown))?;
+        self.tell("what there is now");
+        run::say_and_run(&mut self.tabane(&["vm", "list"]))?;
+        let log = std::fs::read_to_string(self.folder.join("up.log")).unwrap_or_default();
+        let url = log
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("API "))
+            .unwrap_or("see up.log")
+            .trim()
+            .to_owned();
+        let tabane = self.tabane.display();
+        eprintln!("\nAPI: {url}");
+        eprintln!("\nGo on:");
+        eprintln!("  export TABANE_DATA_DIR={}", self.folder.display());
+        eprintln!("  {tabane} vm console {VM}             the serial console; Ctrl-] three times leaves");
+        eprintln!("  {tabane} vm screenshot {VM} -o x.png  the display as a picture");
+        eprintln!(
+            "  {tabane} vm vnc {VM}                  a ticket, good once, for the display's websocket (noVNC)"
+        );
+        eprintln!("  {tabane} vm set {VM} --cpus 4         while it runs");
+        eprintln!("  {tabane} vm delete {VM}");
+        eprintln!("  {tabane} --help");
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Automation of the project: `cargo xtask COMMAND`.
+
+mod bench;
+mod demo;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask setup    install what building, testing and the demo need
+cargo xtask demo     from a clone to a running Debian guest
+cargo xtask test     everything that has to hold: format, lints, house rules, tests, end-to-end tests
+cargo xtask tidy     the house rules alone
+cargo xtask e2e      the end-to-end tests alone, with real guests
+cargo xtask bench    figures as JSON, with peers where they are installed
+cargo xtask dist     the release binary";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Err(error) = dispatch(&arguments) {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let [command, rest @ ..] = arguments else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    match command.as_str() {
+        "setup" => setup::run(),
+        "demo" => demo::run(rest),
+        "test" => test::all(),
+        "tidy" => tidy::run(),
+        "e2e" => test::end_to_end(),
+        "bench" => bench::run(rest),
+        "dist" => run::cargo(&["build", "--release", "--package", "tabane"]),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no command {other:?}\n{HELP}"),
+    }
+}

@@ -1,0 +1,52 @@
+//! Running programs.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The project's root folder.
+pub fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Says what it does, does it, and fails if that fails.
+pub fn say_and_run(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", told(command));
+    let status = command.status().with_context(|| format!("cannot run {}", told(command)))?;
+    if status.success() { Ok(()) } else { bail!("{} failed ({status})", told(command)) }
+}
+
+fn told(command: &Command) -> String {
+    let arguments = command.get_args().map(|a| a.to_string_lossy().into_owned());
+    let words = std::iter::once(command.get_program().to_string_lossy().into_owned()).chain(arguments);
+    let text: Vec<String> = words.collect();
+    text.join(" ")
+}
+
+pub fn cargo(arguments: &[&str]) -> Result<()> {
+    say_and_run(
+        Command::new(std::env::var("CARGO").unwrap_or("cargo".into())).args(arguments).current_dir(root()),
+    )
+}
+
+/// Standard output of a program, or `None` if it is missing or fails.
+pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin".into(), "/sbin".into()]);
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+/// A folder of the build.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -1,0 +1,90 @@
+//! Installs what is missing, and says what.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+/// Debian packages, each with the reason that it is here.
+const PACKAGES: &[(&str, &str)] = &[
+    ("gcc", "builds SQLite and the TLS library"),
+    ("qemu-system-x86", "runs VMs"),
+    ("qemu-utils", "converts images"),
+    ("ovmf", "firmware of UEFI guests"),
+    ("swtpm", "virtual TPMs"),
+    ("mmdebstrap", "builds Debian images"),
+    ("e2fsprogs", "file systems of images"),
+    ("dosfstools", "boot partitions of images"),
+    ("mtools", "boot partitions of images"),
+    ("gdisk", "partition tables of images"),
+    ("grub-common", "boot loaders of images"),
+    ("grub-pc-bin", "boot loaders of images"),
+    ("grub-efi-amd64-bin", "boot loaders of images"),
+    ("xz-utils", "unpacks kernels"),
+    ("zstd", "unpacks kernels"),
+    ("dnsmasq-base", "DHCP and DNS of nat networks"),
+    ("nftables", "firewall of nat networks"),
+    ("iproute2", "tests of networks"),
+    ("busybox-static", "tests of networks"),
+    ("genisoimage", "tests of cloud-init seeds"),
+];
+
+/// As [`run`], without a word when nothing is missing.
+pub fn run() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !run::has("apt-get") {
+        let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+        bail!("this is no Debian or Ubuntu: install these yourself, then try again: {}", names.join(" "));
+    }
+    eprintln!("Installing what is missing:");
+    for (name, reason) in &missing {
+        eprintln!("  {name:<20} {reason}");
+    }
+    apt(&["update", "-q"])?;
+    let mut wanted: Vec<String> = missing.iter().map(|(name, _)| (*name).to_owned()).collect();
+    same_version_of_qemu(&mut wanted);
+    let mut arguments = vec!["install", "-y", "-q", "--no-install-recommends", "--allow-downgrades"];
+    arguments.extend(wanted.iter().map(String::as_str));
+    apt(&arguments)
+}
+
+fn missing() -> Vec<(&'static str, &'static str)> {
+    let is_there = |name: &str| {
+        // Either busybox will do.
+        let names: &[&str] = if name == "busybox-static" { &["busybox-static", "busybox"] } else { &[name] };
+        names.iter().any(|name| {
+            run::output("dpkg-query", &["-W", "-f=${Status}", name])
+                .is_some_and(|s| s.ends_with("ok installed"))
+        })
+    };
+    PACKAGES.iter().filter(|(name, _)| !is_there(name)).copied().collect()
+}
+
+/// QEMU and its tools have to be of one version. If the tools came from somewhere else, such as backports that are not
+/// configured any more, the version that QEMU itself can be had in decides.
+fn same_version_of_qemu(wanted: &mut Vec<String>) {
+    if !wanted.iter().any(|name| name == "qemu-system-x86") {
+        return;
+    }
+    let policy = run::output("apt-cache", &["policy", "qemu-system-x86"]).unwrap_or_default();
+    let candidate =
+        policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: ").map(str::to_owned));
+    let Some(version) = candidate.filter(|v| v != "(none)") else { return };
+    wanted.retain(|name| name != "qemu-system-x86" && name != "qemu-utils");
+    wanted.push(format!("qemu-system-x86={version}"));
+    wanted.push(format!("qemu-utils={version}"));
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let root = run::output("id", &["-u"]).context("cannot tell who we are")?.trim() == "0";
+    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+    if !root {
+        command.arg("apt-get");
+    }
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    run::say_and_run(command.args(arguments))
+}
