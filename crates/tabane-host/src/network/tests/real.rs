@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tabane_model::{Mac, Network, Vm};
+use tabane_qemu::process::ProcessId;
 
 use super::{
     super::tool,
@@ -277,7 +278,9 @@ fn a_dead_name_server_comes_back() {
             server
         };
         let first = kill();
-        until("the end", || bench.server(&lab).is_none()).await;
+        // Its memory, and with it its command line, goes before the process does.
+        let has_ended = |pid: i32| ProcessId::of(pid.cast_unsigned()).is_err();
+        until("the end", || has_ended(first)).await;
         bench.sync().await;
         let second = bench.server(&lab).expect("started again by sync");
         assert_ne!(first, second);
