@@ -17,8 +17,6 @@ use tabane_model::{
 };
 use tokio::sync::Notify;
 
-/// Several things happen at once: waiting this long lets them travel together.
-const GATHER: Duration = Duration::from_millis(5);
 const BATCH: usize = 200;
 const EVENTS_MAX: usize = 1000;
 
@@ -136,12 +134,12 @@ impl Reporter {
         }
     }
 
-    /// Reports for as long as the connection lasts.
+    /// Reports for as long as the connection lasts. While one report is under way the next gathers by itself, so what
+    /// happens alone waits for nobody and what happens together travels together.
     pub async fn run(self: Arc<Self>, client: Client, host: Name) {
         loop {
             let Some(report) = self.take() else {
                 self.wake.notified().await;
-                tokio::time::sleep(GATHER).await;
                 continue;
             };
             match client.report(host.as_str(), &report).await {

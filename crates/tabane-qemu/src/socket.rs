@@ -17,6 +17,9 @@ use crate::{Error, Result};
 
 /// `sun_path` has 108 bytes, the last of which is the terminator.
 const PATH_BYTES_MAX: usize = 107;
+/// Between two tries to reach a socket that is not there yet.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Connects once. Errors: [`Error::Connect`].
 pub async fn connect(path: &Path) -> Result<UnixStream> {
@@ -26,14 +29,16 @@ pub async fn connect(path: &Path) -> Result<UnixStream> {
 /// Connects, and tries again while the socket does not exist or nobody listens yet: a QEMU that was just started
 /// needs some time to make its sockets.
 pub async fn connect_when_ready(path: &Path, timeout: Duration) -> Result<UnixStream> {
-    let deadline = Instant::now() + timeout;
-    let mut pause = Duration::from_millis(2);
+    let started = Instant::now();
+    let deadline = started + timeout;
     loop {
         let failure = match tokio::time::timeout_at(deadline, connect_io(path)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(failure)) => failure,
             Err(_) => return Err(Error::timeout(format!("connecting to {}", path.display()), timeout)),
         };
+        // In step with how long it has taken already, so that waiting adds little to that; a try costs microseconds.
+        let pause = (started.elapsed() / 64).clamp(PAUSE_MIN, PAUSE_MAX);
         let later = matches!(
             failure.kind(),
             std::io::ErrorKind::NotFound
@@ -44,7 +49,6 @@ pub async fn connect_when_ready(path: &Path, timeout: Duration) -> Result<UnixSt
             return Err(Error::Connect { path: path.to_owned(), source: failure });
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
 

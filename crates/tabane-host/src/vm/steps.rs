@@ -100,7 +100,6 @@ impl Driver {
         files::folder(&folder, 0o700)?;
         let user = self.state().user;
         users::give(&folder, user, user).map_err(Error::file("give away", &folder))?;
-        self.save()?;
         let mut disks = BTreeMap::new();
         let mut kernel = None;
         let mut default_user = None;
