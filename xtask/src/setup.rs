@@ -21,6 +21,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("grub-common", "boot loaders of images"),
     ("grub-pc-bin", "boot loaders of images"),
     ("grub-efi-amd64-bin", "boot loaders of images"),
+    ("cpio", "tests of initramfs"),
+    ("lz4", "tests of kernels"),
     ("xz-utils", "unpacks kernels"),
     ("zstd", "unpacks kernels"),
     ("dnsmasq-base", "DHCP and DNS of nat networks"),

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest;
 use tabane_model::{
     Problem, Resource, Token, TokenSpec,
-    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, List, NewToken},
+    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken},
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -231,6 +231,12 @@ impl Client {
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {
         self.stream(self.request(Method::GET, &format!("/v1/images/{}/files", segment(image)))).await
+    }
+
+    /// A part of a VM that moves to the host that asks.
+    pub async fn leaving(&self, vm: &str, part: &LeavingPart) -> Result<Stream> {
+        let path = format!("/v1/vms/{}/leaving", segment(vm));
+        self.stream(self.request(Method::POST, &path).json(part)).await
     }
 
     async fn stream(&self, request: RequestBuilder) -> Result<Stream> {

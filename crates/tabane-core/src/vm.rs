@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use tabane_model::{Name, OnCrash, Power, VmSpec};
+use tabane_model::{Name, OnCrash, Power, Uid, VmSpec};
 
 /// What the host sees of a VM.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Observed {
     pub resets: u32,
     /// When the guest was asked to shut down, if it was.
     pub shutdown_asked_at: Option<Timestamp>,
+    /// The move for which this host has let go of the VM.
+    pub released: Option<Uid>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +109,8 @@ pub enum Step {
     UnplugDisk(Name),
     PlugNic(Name),
     UnplugNic(Name),
+    /// Let go of the VM for a move: from then on it is not started here any more.
+    Release(Uid),
     /// Remove every trace of the VM.
     CleanUp,
     /// Nothing to do before this time, unless something changes.
@@ -126,12 +130,23 @@ pub fn decide(spec: &VmSpec, deleting: bool, seen: &Observed, now: Timestamp) ->
     match (&seen.process, deleting) {
         (Process::Alive(_), true) => Some(Step::Kill(Cause::Asked)),
         (Process::Absent, true) => Some(Step::CleanUp),
-        (Process::Absent, false) => decide_off(spec, seen, now),
-        (Process::Alive(machine), false) => match spec.power {
+        (Process::Absent, false) => match &spec.moving {
+            Some(moving) => (seen.released != Some(moving.id)).then_some(Step::Release(moving.id)),
+            None => decide_off(spec, seen, now),
+        },
+        (Process::Alive(machine), false) => match wanted(spec) {
             Power::ForcedOff => Some(Step::Kill(Cause::Asked)),
             Power::Off => decide_stopping(spec, seen, machine, now),
             Power::On | Power::Paused => decide_running(spec, seen, machine, now),
         },
+    }
+}
+
+/// The power that is wanted here: a VM that moves is off.
+fn wanted(spec: &VmSpec) -> Power {
+    match (&spec.moving, spec.power) {
+        (Some(_), Power::On | Power::Paused) => Power::Off,
+        (_, power) => power,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     config::Folders,
     facts, files,
     image::Images,
+    moving::{self, Arrivals},
     network::Networks,
     objects::{Objects, Wake},
     pool,
@@ -41,6 +42,7 @@ pub struct Shared {
     pub host_conditions: Vec<Condition>,
     pub images: Images,
     pub networks: Networks,
+    pub arrivals: Arrivals,
     pub drivers: Mutex<HashMap<tabane_model::Name, Handle>>,
     /// Users of VMs on this host.
     pub users: Mutex<HashSet<u32>>,
@@ -69,6 +71,14 @@ impl Shared {
     pub fn client(&self) -> Result<Client> {
         let client = self.client.lock().expect("no holder of this lock panics").clone();
         client.ok_or_else(|| Error::NotYet("not connected to the server".into()))
+    }
+
+    /// The number of the user that a VM new to this host runs as.
+    pub fn user(&self, vm: tabane_model::Uid) -> u32 {
+        let mut taken = self.users.lock().expect("no holder of this lock panics");
+        let user = crate::users::number(vm, |n| taken.contains(&n));
+        taken.insert(user);
+        user
     }
 
     pub fn wake_all_vms(&self) {
@@ -120,6 +130,7 @@ impl Agent {
             folders: folders.clone(),
             images: Images::new(&folders),
             networks: Networks::new(&folders, identity.agent),
+            arrivals: Arrivals::default(),
             identity,
             objects: Objects::default(),
             reporter: Arc::default(),
@@ -198,7 +209,7 @@ async fn follow_once(shared: &Arc<Shared>) -> Result<()> {
     tracing::info!(server = %client.target(), "connected");
     while let Some(event) = events.next_host().await? {
         match event {
-            HostEvent::Change(change) => match shared.objects.apply(change) {
+            HostEvent::Change(change) => match shared.objects.apply(change, &shared.identity.name) {
                 Ok(wake) => self::wake(shared, wake),
                 Err(error) => tracing::error!(%error, "an object from the server is not understood"),
             },
@@ -247,6 +258,8 @@ async fn sweep(shared: &Arc<Shared>) {
             shared.images.sync(shared);
             pool::report(shared);
             crate::disk::sweep(shared).await;
+            shared.arrivals.sync(shared);
+            moving::clean(shared);
             shared.networks.sync(&shared.objects, &shared.reporter, &shared.identity.name).await;
         }
         let _ = tokio::time::timeout(SWEEP, changed).await;

@@ -35,6 +35,7 @@ impl Config {
 ///   pool/              the default pool: <disk uid>.qcow2
 ///   images/<digest>/   images by content
 ///   incoming/          uploads and downloads that are not complete
+///   arrivals/<vm>.json VMs that are moving to this host
 /// ```
 #[derive(Debug, Clone)]
 pub struct Folders(PathBuf);
@@ -66,6 +67,10 @@ impl Folders {
 
     pub fn incoming(&self) -> PathBuf {
         self.0.join("incoming")
+    }
+
+    pub fn arrivals(&self) -> PathBuf {
+        self.0.join("arrivals")
     }
 
     pub fn networks(&self) -> PathBuf {

@@ -41,11 +41,23 @@ pub fn used_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |m| std::os::unix::fs::MetadataExt::blocks(&m) * 512)
 }
 
+/// Where the disk's file is on this host.
+pub fn place(shared: &Shared, disk: &Disk) -> Result<PathBuf> {
+    Ok(path(&pool::ensure(shared, &disk.spec.pool)?, disk))
+}
+
 /// Makes the disk if it is not there. Growing is left to whoever knows whether it is in use.
 pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
     let folder = pool::ensure(shared, &disk.spec.pool)?;
     let path = path(&folder, disk);
     if !path.exists() {
+        // To make it anew would give the guest an empty disk in place of its own.
+        if disk.status.phase == DiskPhase::Ready {
+            return Err(Error::unfit(
+                format!("the file of the disk {} is gone: {}", disk.meta.name, path.display()),
+                "if its pool is a file system of its own, mount it; otherwise put the file back",
+            ));
+        }
         make(shared, disk, &path).await?;
     }
     let note: Note =
@@ -134,14 +146,28 @@ async fn resize(path: &Path, size_bytes: u64) -> Result<()> {
     Ok(Img::new(Sandbox::default()).resize(path, Format::Qcow2, size_bytes).await?)
 }
 
+/// The image that a disk here was made from, and whether it stands on it.
+pub fn stands_on(path: &Path) -> Result<(Option<String>, bool)> {
+    let note: Option<Note> = files::read_json(&note_path(path))?;
+    Ok(note.map_or((None, false), |note| (note.image_digest, note.linked)))
+}
+
+/// Writes down what the disk at this place stands on, or will: from then on the image stays.
+pub fn protect_image(path: &Path, image_digest: Option<String>, linked: bool) -> Result<()> {
+    files::write_json(&note_path(path), &Note { image_digest, linked })
+}
+
+pub fn remove_files(path: &Path) -> Result<()> {
+    files::remove(path)?;
+    files::remove(&path.with_extension("new"))?;
+    // The note goes last: as long as the disk may be there, its image is protected.
+    files::remove(&note_path(path))
+}
+
 /// Removes a disk's files and tells of it.
 pub fn remove(shared: &Shared, disk: &Disk) -> Result<()> {
-    if let Ok(folder) = pool::ensure(shared, &disk.spec.pool) {
-        let path = path(&folder, disk);
-        files::remove(&path)?;
-        files::remove(&path.with_extension("new"))?;
-        // The note goes last: as long as the disk may be there, its image is protected.
-        files::remove(&note_path(&path))?;
+    if let Ok(path) = place(shared, disk) {
+        remove_files(&path)?;
     }
     let status = DiskStatus {
         observed_generation: disk.meta.generation,

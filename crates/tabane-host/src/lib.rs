@@ -20,6 +20,7 @@ mod facts;
 mod files;
 mod identity;
 pub mod image;
+mod moving;
 mod network;
 mod objects;
 mod pool;

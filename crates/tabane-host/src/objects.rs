@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tabane_model::{Disk, Host, Image, Kind, Name, Network, Pool, Vm, api::Change};
+use tabane_model::{Disk, Host, Image, Kind, Move, Name, Network, Pool, Vm, api::Change};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -15,6 +15,9 @@ struct Tables {
     images: HashMap<Name, Arc<Image>>,
     pools: HashMap<Name, Arc<Pool>>,
     networks: HashMap<Name, Arc<Network>>,
+    /// VMs and disks that are on their way to this host, and still another's.
+    arriving_vms: HashMap<Name, Arc<Vm>>,
+    arriving_disks: HashMap<Name, Arc<Disk>>,
     host: Option<Arc<Host>>,
     /// Everything was said at least once.
     synced: bool,
@@ -40,11 +43,11 @@ impl Objects {
         self.tables.lock().expect("no holder of this lock panics")
     }
 
-    /// Takes in a change; says whom it concerns.
-    pub fn apply(&self, change: Change) -> serde_json::Result<Wake> {
+    /// Takes in a change, as the host `own`; says whom it concerns.
+    pub fn apply(&self, change: Change, own: &Name) -> serde_json::Result<Wake> {
         let mut tables = self.tables();
         let wake = match change {
-            Change::Put { kind, object, .. } => tables.put(kind, object)?,
+            Change::Put { kind, object, .. } => tables.put(kind, object, own)?,
             Change::Gone { kind, name, .. } => tables.remove(kind, &name),
             Change::Synced { .. } => {
                 tables.synced = true;
@@ -63,6 +66,14 @@ impl Objects {
 
     pub fn is_synced(&self) -> bool {
         self.tables().synced
+    }
+
+    pub fn arriving_vms(&self) -> Vec<Arc<Vm>> {
+        self.tables().arriving_vms.values().cloned().collect()
+    }
+
+    pub fn arriving_disk(&self, name: &Name) -> Option<Arc<Disk>> {
+        self.tables().arriving_disks.get(name).cloned()
     }
 
     pub fn vm(&self, name: &Name) -> Option<Arc<Vm>> {
@@ -107,16 +118,29 @@ impl Objects {
 }
 
 impl Tables {
-    fn put(&mut self, kind: Kind, object: serde_json::Value) -> serde_json::Result<Wake> {
+    fn put(&mut self, kind: Kind, object: serde_json::Value, own: &Name) -> serde_json::Result<Wake> {
+        let arrives = |moving: &Option<Move>, host: &Option<Name>| {
+            host.as_ref() != Some(own) && moving.as_ref().is_some_and(|m| m.to == *own)
+        };
         Ok(match kind {
             Kind::Vm => {
                 let vm: Vm = serde_json::from_value(object)?;
                 let name = vm.meta.name.clone();
+                if arrives(&vm.spec.moving, &vm.spec.host) {
+                    self.arriving_vms.insert(name, Arc::new(vm));
+                    return Ok(Wake::Nobody);
+                }
+                self.arriving_vms.remove(&name);
                 self.vms.insert(name.clone(), Arc::new(vm));
                 Wake::Vm(name)
             }
             Kind::Disk => {
                 let disk: Disk = serde_json::from_value(object)?;
+                if arrives(&disk.spec.moving, &disk.spec.host) {
+                    self.arriving_disks.insert(disk.meta.name.clone(), Arc::new(disk));
+                    return Ok(Wake::Nobody);
+                }
+                self.arriving_disks.remove(&disk.meta.name);
                 let wake = disk.spec.vm.clone().map_or(Wake::Nobody, Wake::Vm);
                 self.disks.insert(disk.meta.name.clone(), Arc::new(disk));
                 wake
@@ -151,9 +175,10 @@ impl Tables {
         match kind {
             Kind::Vm => {
                 self.vms.remove(name);
+                self.arriving_vms.remove(name);
                 return Wake::Vm(name.clone());
             }
-            Kind::Disk => drop(self.disks.remove(name)),
+            Kind::Disk => drop((self.disks.remove(name), self.arriving_disks.remove(name))),
             Kind::Image => drop(self.images.remove(name)),
             Kind::Pool => drop(self.pools.remove(name)),
             Kind::Network => drop(self.networks.remove(name)),

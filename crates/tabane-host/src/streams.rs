@@ -10,7 +10,7 @@ use tabane_model::{
 use tabane_qemu::agent::{ExecStatus, Input, Output, Program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{Error, Result, agent::Shared, files, image, vm::LiveParts};
+use crate::{Error, Result, agent::Shared, files, image, moving, vm::LiveParts};
 
 const EXEC_TIMEOUT: Duration = Duration::from_secs(3600);
 const STDIN_BYTES_MAX: usize = 16 << 20;
@@ -66,6 +66,7 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
             let stream = open().await?;
             upload.receive(shared, stream).await?;
         }
+        StreamKind::Leaving { vm, leaving } => moving::serve(shared, vm, leaving, open).await?,
         StreamKind::ImageFiles { digest } => {
             let stored = shared
                 .images

@@ -89,6 +89,29 @@ pub enum StreamKind {
     Upload { image: Name, offset_bytes: u64 },
     /// An image's files as a framed archive, for a host that copies it.
     ImageFiles { digest: String },
+    /// A part of a VM that moves, from the host that let go of it.
+    Leaving { vm: Name, leaving: LeavingPart },
+}
+
+/// Asks for a part of a VM that moves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeavingPart {
+    /// Of the move.
+    #[schema(value_type = String)]
+    pub id: Uid,
+    pub part: Part,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What was chosen at its first start, firmware variables, TPM.
+    State,
+    /// What a linked clone stands on.
+    Image { digest: String },
+    /// A disk's file from a byte on, and its digest at the end.
+    Disk { disk: Name, offset_bytes: u64 },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Condition, Faults, Kind, Name,
+    Condition, Faults, Kind, Move, Name,
     resource::{resource, words},
 };
 
@@ -50,6 +50,9 @@ pub struct DiskSpec {
     /// Written by the placement controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Name>,
+    /// Where it is moving with its VM. Written by the evacuation controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -77,6 +77,9 @@ pub struct ImageSpec {
     /// The host that makes the image ready; others copy from it. Written by the placement controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Name>,
+    /// The host that is to take over from it. Written by the evacuation controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<Name>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Condition, Faults, Kind, Mac, Name,
+    Arrival, Condition, Faults, Kind, Mac, Move, Name, Uid,
     resource::{resource, words},
 };
 
@@ -119,6 +119,9 @@ pub struct VmSpec {
     /// Written by the placement controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Name>,
+    /// Where it is moving, with its disks. Written by the evacuation controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
 }
 
 /// A disk as the VM sees it. In a create request `disk` may be left out: then one is made from the other fields.
@@ -256,6 +259,7 @@ impl VmSpec {
             starts: 0,
             placement: Placement::default(),
             host: None,
+            moving: None,
         }
     }
 
@@ -427,6 +431,8 @@ words!(VmPhase {
     /// No host has taken it yet.
     #[default]
     Pending = "pending",
+    /// Off, and on its way to another host.
+    Moving = "moving",
     /// The host makes disks, seed and network ready.
     Preparing = "preparing",
     Starting = "starting",
@@ -478,6 +484,12 @@ pub struct VmStatus {
     pub cpus: u32,
     #[serde(default)]
     pub memory_bytes: u64,
+    /// The move for which its host has let go of it: it does not run, and is not started there again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub released: Option<Uid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<Arrival>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -112,6 +112,44 @@ pub fn virtual_size(path: &Path) -> Result<u64> {
     Ok(u64::from_be_bytes(head[24..32].try_into().expect("eight bytes")))
 }
 
+/// Lets a file that came from elsewhere stand on `backing`, or on nothing. Nobody may be using it.
+///
+/// Its content is foreign: what is not as the format demands, or names a data file of its own, is refused.
+///
+/// Errors: [`Error::File`]; [`Error::Invalid`].
+pub fn set_backing(path: &Path, backing: Option<&Path>) -> Result<()> {
+    const EXTERNAL_DATA_FILE: u64 = 1 << 2;
+    const HEAD_BYTES_MAX: u64 = 2 << 20;
+    let wrong = |reason: &str| Error::Invalid { field: "disk", reason: reason.into() };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed("open", path))?;
+    let mut h = [0; HEADER_BYTES as usize];
+    file.read_exact_at(&mut h, 0).map_err(failed("read", path))?;
+    let long = |at: usize| u64::from_be_bytes(h[at..at + 8].try_into().expect("eight bytes"));
+    let word = |at: usize| u32::from_be_bytes(h[at..at + 4].try_into().expect("four bytes"));
+    let cluster_bits = word(20);
+    if h[..4] != MAGIC || word(4) != 3 || !(9..=21).contains(&cluster_bits) || word(100) < 104 {
+        return Err(wrong("it is no qcow2 file of version 3"));
+    }
+    if long(72) & EXTERNAL_DATA_FILE != 0 {
+        return Err(wrong("it keeps its data in another file"));
+    }
+    let Some(backing) = backing else {
+        return file.write_all_at(&[0; 12], 8).and_then(|()| file.sync_all()).map_err(failed("write", path));
+    };
+    let name = backing.as_os_str().as_bytes();
+    let (at, cluster) = (long(8), (1u64 << cluster_bits).min(HEAD_BYTES_MAX));
+    // The name comes last in the first cluster, so there is room for a longer one behind it.
+    let fits = at >= word(100).into() && at < cluster && name.len() as u64 <= cluster - at;
+    if !fits || name.len() > BACKING_NAME_BYTES_MAX || name.first() != Some(&b'/') {
+        return Err(wrong("the name of what it stands on has no room in its header"));
+    }
+    let written = file
+        .write_all_at(name, at)
+        .and_then(|()| file.write_all_at(&(name.len() as u32).to_be_bytes(), 16))
+        .and_then(|()| file.sync_all());
+    written.map_err(failed("write", path))
+}
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_path_buf();
     move |source| Error::File { action, path, source }
@@ -162,11 +200,47 @@ mod tests {
         let seen = std::fs::read(&back).unwrap();
         assert_eq!(seen[..content.len()], content);
         assert!(seen[content.len()..].iter().all(|b| *b == 0));
+        // The same under another name, which is longer.
+        let moved = folder.path().join("a-folder-with-a-much-longer-name");
+        std::fs::create_dir(&moved).unwrap();
+        std::fs::rename(&base, moved.join("base")).unwrap();
+        set_backing(&clone, Some(&moved.join("base"))).unwrap();
+        qemu_img(&["convert", "-f", "qcow2", "-O", "raw", &text(&clone), &text(&back)]);
+        assert_eq!(std::fs::read(&back).unwrap(), seen);
         let io = Command::new("qemu-io")
             .args(["-f", "qcow2", "-c", "write -P 7 1M 2M", &text(&clone)])
             .output()
             .unwrap();
         assert!(io.status.success());
         assert!(qemu_img(&["check", "-f", "qcow2", &text(&clone)]).contains("No errors"));
+        set_backing(&clone, None).unwrap();
+        let info = qemu_img(&["info", "--output=json", &text(&clone)]);
+        assert!(!info.contains("backing"), "{info}");
+    }
+
+    #[test]
+    fn a_foreign_header_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        let tampered = |at: usize, bytes: &[u8]| {
+            let _ = std::fs::remove_file(&path);
+            create(&path, 1 << 20, Some(Path::new("/base"))).unwrap();
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all_at(bytes, at as u64).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let told = set_backing(&path, Some(Path::new("/elsewhere/base")));
+            assert!(told.is_ok() || std::fs::read(&path).unwrap() == before, "half changed");
+            told
+        };
+        tampered(0, b"QFI").unwrap();
+        tampered(0, b"XXXX").unwrap_err();
+        tampered(4, &2u32.to_be_bytes()).unwrap_err();
+        tampered(8, &u64::MAX.to_be_bytes()).unwrap_err();
+        tampered(8, &0u64.to_be_bytes()).unwrap_err();
+        tampered(8, &(CLUSTER - 3).to_be_bytes()).unwrap_err();
+        tampered(20, &63u32.to_be_bytes()).unwrap_err();
+        tampered(72, &4u64.to_be_bytes()).unwrap_err();
+        std::fs::write(&path, b"QFI\xfb").unwrap();
+        set_backing(&path, None).unwrap_err();
     }
 }

@@ -101,6 +101,7 @@ impl Server {
         let writer = audit::Writer::open(store, Config::audit_log(&config.folder)).await?;
         until_stop(&app, &tasks, writer.run());
         until_stop(&app, &tasks, control::placement::run(app.clone()));
+        until_stop(&app, &tasks, control::evacuation::run(app.clone()));
         until_stop(&app, &tasks, control::liveness::run(app.clone(), config.host_timeout_ms));
         until_stop(&app, &tasks, control::expiry::run(app.clone()));
 

@@ -56,6 +56,17 @@ macro_rules! objects {
             }
         }
 
+        impl Object {
+            /// The host that the object moves to, with all that it consists of.
+            pub fn moving_to(&self) -> Option<&Name> {
+                match self {
+                    Self::Vm(vm) => vm.spec.moving.as_ref().map(|m| &m.to),
+                    Self::Disk(disk) => disk.spec.moving.as_ref().map(|m| &m.to),
+                    _ => None,
+                }
+            }
+        }
+
         $(impl Cached for $kind {
             fn of(object: &Object) -> Option<&Arc<Self>> {
                 match object { Object::$kind(o) => Some(o), _ => None }

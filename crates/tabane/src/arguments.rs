@@ -453,10 +453,21 @@ pub enum HostCommand {
     Cordon(NamedChange),
     /// Give a host VMs again
     Uncordon(NamedChange),
-    /// Give a host no new VMs, and let those it has leave
-    Drain(NamedChange),
+    /// Move all VMs and images of a host to others: each VM is shut down, moved with its disks, and started there
+    Drain(HostDrain),
     /// Remove hosts that have no VMs any more
     Remove(NamedChange),
+}
+
+#[derive(Args)]
+pub struct HostDrain {
+    pub name: Name,
+    /// Do not wait until the host is empty
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Show which VMs would leave, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args)]

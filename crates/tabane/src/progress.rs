@@ -16,6 +16,13 @@ pub trait Watched: Resource {
 
 impl Watched for Vm {
     fn told(&self) -> String {
+        if let Some(arrival) = self.status.arrival.as_ref().filter(|_| self.spec.moving.is_some()) {
+            return match &arrival.progress {
+                _ if !arrival.message.is_empty() => format!("moving: {}", arrival.message),
+                Some(p) => format!("moving: {} ({})", p.step, p.detail),
+                None => "moving".into(),
+            };
+        }
         let wish = self.status.conditions.iter().find(|c| !c.met && !c.message.is_empty());
         match wish {
             Some(condition) => format!("{}: {}", self.phase(), condition.message),

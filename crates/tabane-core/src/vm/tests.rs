@@ -22,6 +22,7 @@ fn off() -> Observed {
         starts: 0,
         resets: 0,
         shutdown_asked_at: None,
+        released: None,
     }
 }
 
@@ -50,6 +51,26 @@ fn the_ordinary_way_up_and_down() {
     patient.shutdown.force = false;
     assert_eq!(decide(&patient, false, &asked, at(9999)), None);
     assert_eq!(decide(&spec(Power::Off), false, &exited(Cause::Asked), at(0)), None);
+}
+
+#[test]
+fn a_vm_that_moves_is_shut_down_and_let_go_of_and_nothing_else() {
+    let moving = tabane_model::Move { to: "h2".parse().unwrap(), id: tabane_model::Uid::from_u128(7) };
+    for power in [Power::On, Power::Off, Power::Paused] {
+        let spec = VmSpec { moving: Some(moving.clone()), ..spec(power) };
+        assert_eq!(decide(&spec, false, &alive(Run::Running), at(0)), Some(Step::Shutdown));
+        for seen in [off(), Observed { prepared: false, ..off() }, exited(Cause::Crash)] {
+            assert_eq!(decide(&spec, false, &seen, at(0)), Some(Step::Release(moving.id)));
+            let of_another = Observed { released: Some(tabane_model::Uid::from_u128(6)), ..seen.clone() };
+            assert_eq!(decide(&spec, false, &of_another, at(0)), Some(Step::Release(moving.id)));
+            let released = Observed { released: Some(moving.id), ..seen };
+            assert_eq!(decide(&spec, false, &released, at(9999)), None);
+            assert_eq!(decide(&spec, true, &released, at(0)), Some(Step::CleanUp));
+        }
+    }
+    // The move was called off: it goes on as if nothing had been.
+    let released = Observed { released: Some(moving.id), ..exited(Cause::Asked) };
+    assert_eq!(decide(&spec(Power::On), false, &released, at(0)), Some(Step::Start));
 }
 
 #[test]

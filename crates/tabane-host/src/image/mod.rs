@@ -15,7 +15,7 @@ use tabane_model::{Image, ImageCopy, ImagePhase, ImageStatus, Kind, Name, Uid, V
 use tabane_qemu::command::DirectBoot;
 
 pub use store::{Store, Stored};
-pub use transfer::{receive_upload, send_files};
+pub use transfer::{receive_files, receive_upload, send_files};
 
 use crate::{Error, Result, agent::Shared};
 
@@ -86,6 +86,16 @@ impl Images {
         self.ended.lock().expect("no holder of this lock panics").insert(image.meta.uid, ended);
     }
 
+    /// Gets the image, to become the host that it is on when the other one leaves.
+    fn take_over(&self, shared: &Arc<Shared>, image: &Arc<Image>) {
+        let here = image.status.digest.as_ref().is_some_and(|digest| self.store.load(digest).is_some());
+        match image.status.phase {
+            _ if here => tell_copy(shared, image, ImageCopy { ready: true, progress: None }),
+            ImagePhase::Ready => self.copy(shared, image),
+            _ => {}
+        }
+    }
+
     fn copy(&self, shared: &Arc<Shared>, image: &Arc<Image>) {
         let (shared_for_work, image) = (shared.clone(), image.clone());
         let name = image.meta.name.clone();
@@ -110,6 +120,9 @@ impl Images {
     pub fn sync(&self, shared: &Arc<Shared>) {
         for image in shared.objects.images() {
             let ours = image.spec.host.as_ref() == Some(&shared.identity.name);
+            if image.spec.moving_to.as_ref() == Some(&shared.identity.name) {
+                self.take_over(shared, &image);
+            }
             let finished = matches!(image.status.phase, ImagePhase::Ready | ImagePhase::Failed);
             if !ours {
                 continue;

@@ -58,7 +58,12 @@ pub async fn send_files(store: &Store, stored: &Stored, mut stream: Stream) -> R
 pub async fn copy(shared: &Arc<Shared>, image: &Image) -> Result<Stored> {
     let digest =
         image.status.digest.as_deref().ok_or_else(|| Error::NotYet("the image has no content yet".into()))?;
-    let mut stream = shared.client()?.image_files(image.meta.name.as_str()).await?;
+    let stream = shared.client()?.image_files(image.meta.name.as_str()).await?;
+    receive_files(shared, stream, &image.meta.uid.simple().to_string(), digest).await
+}
+
+/// The other end of [`send_files`]. `work` names the workplace: one for each who may do this at the same time.
+pub async fn receive_files(shared: &Shared, mut stream: Stream, work: &str, digest: &str) -> Result<Stored> {
     let length = stream.read_u32().await.map_err(broken)?;
     if length > HEAD_BYTES_MAX {
         return Err(broken("its head is too large"));
@@ -67,7 +72,7 @@ pub async fn copy(shared: &Arc<Shared>, image: &Image) -> Result<Stored> {
     stream.read_exact(&mut text).await.map_err(broken)?;
     let head: Head = serde_json::from_slice(&text).map_err(broken)?;
     let store = shared.images.store();
-    let folder = store.workplace(&image.meta.uid.simple().to_string())?;
+    let folder = store.workplace(work)?;
     for (name, size) in &head.files {
         if !FILES.contains(&name.as_str()) {
             return Err(broken(format!("{name:?} is no file of an image")));

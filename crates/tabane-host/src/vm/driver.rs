@@ -145,6 +145,10 @@ impl Driver {
     /// Looks, decides, and takes one step.
     async fn turn(&mut self, vm: &Vm) -> Result<Turn> {
         self.load()?;
+        if vm.spec.moving.is_none() && self.state().released.take().is_some() {
+            // The move was called off.
+            self.save()?;
+        }
         let seen = self.observe(vm).await?;
         let now = Timestamp::now();
         let deleting = vm.meta.deleted_at.is_some();
@@ -180,12 +184,7 @@ impl Driver {
             let vms = self.shared.folders.vms();
             let state = match State::load(&vms, self.uid)? {
                 Some(state) => state,
-                None => {
-                    let mut taken = self.shared.users.lock().expect("no holder of this lock panics");
-                    let user = crate::users::number(self.uid, |n| taken.contains(&n));
-                    taken.insert(user);
-                    State::new(self.uid, self.name.clone(), user)
-                }
+                None => State::new(self.uid, self.name.clone(), self.shared.user(self.uid)),
             };
             self.state = Some(state);
         }
@@ -222,6 +221,7 @@ impl Driver {
             starts: state.starts,
             resets: state.resets,
             shutdown_asked_at: state.shutdown_asked_at,
+            released: state.released.as_ref().map(|r| r.id),
         })
     }
 

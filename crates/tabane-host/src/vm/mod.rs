@@ -17,4 +17,4 @@ mod steps;
 mod tpm;
 
 pub use driver::{Handle, LiveParts, spawn};
-pub use state::State;
+pub use state::{Ended, State};

@@ -40,6 +40,17 @@ pub struct State {
     /// came and went in between.
     #[serde(default)]
     pub ports: BTreeMap<String, u8>,
+    #[serde(default)]
+    pub released: Option<Released>,
+}
+
+/// This host has let go of the VM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Released {
+    /// Of the move.
+    pub id: Uid,
+    /// Its disks here: useless once it has arrived at the other host.
+    pub disks: Vec<PathBuf>,
 }
 
 /// A QEMU that runs, or ran when this was written.
@@ -112,6 +123,7 @@ impl State {
             shutdown_asked_at: None,
             pinned: None,
             ports: BTreeMap::new(),
+            released: None,
         }
     }
 

@@ -57,6 +57,9 @@ impl Driver {
                 })
                 .collect(),
             guest,
+            released: state.released.as_ref().map(|r| r.id),
+            // Told by the host that it moves to.
+            arrival: None,
         }
     }
 
@@ -67,7 +70,10 @@ impl Driver {
         let prepared = self.is_prepared(vm);
         let wants_on = Self::wants_on(vm);
         let Some(state) = &self.state else { return VmPhase::Pending };
-        match (&state.process, wants_on) {
+        if vm.spec.moving.is_some() && state.process.is_none() {
+            return VmPhase::Moving;
+        }
+        match (&state.process, wants_on && vm.spec.moving.is_none()) {
             (Some(_), false) => VmPhase::Stopping,
             (Some(_), true) if !connected => VmPhase::Starting,
             (Some(_), true) if paused => VmPhase::Paused,
@@ -131,6 +137,7 @@ impl Driver {
             starts: state.starts,
             resets: state.resets,
             shutdown_asked_at: None,
+            released: None,
         };
         tabane_core::vm::held(&vm.spec, &seen) == Hold::ForSomebody
     }

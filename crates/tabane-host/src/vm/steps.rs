@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use tabane_core::vm::{Cause, Step};
-use tabane_model::{Disk, DiskPhase, DiskStatus, EventLevel, Firmware, Kind, Name, Nic, Pinned, Vm};
+use tabane_model::{Disk, DiskPhase, DiskStatus, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm};
 use tabane_qemu::{
     agent::ShutdownMode,
     command::{self, DirectBoot},
@@ -21,7 +21,7 @@ use super::{
     driver::Driver,
     machine::{self, DiskPlug, NicPlug, Parts},
     seed,
-    state::{Reason, Running},
+    state::{Reason, Released, Running},
 };
 use crate::{Error, Result, cgroup, disk, files, users};
 
@@ -86,6 +86,7 @@ impl Driver {
             Step::UnplugDisk(name) => self.unplug_disk(&name).await,
             Step::PlugNic(name) => self.plug_nic(vm, &name).await,
             Step::UnplugNic(name) => self.unplug_nic(vm, &name).await,
+            Step::Release(id) => self.release(vm, id).await,
             Step::CleanUp => self.clean_up(vm).await,
             Step::Wait(_) => Ok(()),
         }
@@ -287,6 +288,7 @@ impl Driver {
         state.resets = vm.spec.resets;
         state.shutdown_asked_at = None;
         state.pinned = Some(pinned);
+        state.released = None;
         state.process = Some(Running {
             process,
             boot,
@@ -429,6 +431,22 @@ impl Driver {
         self.shared.networks.unplug(vm.meta.uid, name).await?;
         self.state().ports.remove(&nic_device(name));
         self.running()?.nics.remove(name);
+        self.save()
+    }
+
+    /// Lets go of the VM. Once this is written down nothing here starts it for as long as the move lasts.
+    async fn release(&mut self, vm: &Vm, id: Uid) -> Result<()> {
+        for nic in &vm.spec.nics {
+            self.shared.networks.unplug(vm.meta.uid, &nic.name).await?;
+        }
+        let mut disks = Vec::new();
+        for name in vm.spec.disks.iter().filter_map(|d| d.disk.as_ref()) {
+            let object = self.shared.objects.disk(name);
+            let object = object.ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
+            disks.push(disk::place(&self.shared, &object)?);
+        }
+        self.prepared = None;
+        self.state().released = Some(Released { id, disks });
         self.save()
     }
 

@@ -28,9 +28,10 @@ impl Admit for Disk {
         };
         new.spec.host = new.spec.host.take().or_else(|| old.spec.host.clone());
         new.spec.vm = new.spec.vm.take().or_else(|| old.spec.vm.clone());
-        let fixed = (&old.spec.pool, &old.spec.image, old.spec.clone, &old.spec.vm, &old.spec.host)
-            == (&new.spec.pool, &new.spec.image, new.spec.clone, &new.spec.vm, &new.spec.host);
-        if !fixed {
+        new.spec.moving = new.spec.moving.take().or_else(|| old.spec.moving.clone());
+        // Everything but the size.
+        let fixed = DiskSpec { size_bytes: new.spec.size_bytes, ..old.spec.clone() };
+        if fixed != new.spec {
             return Err(Error::fault(
                 "spec",
                 "of a disk only the size can be changed",
@@ -53,8 +54,8 @@ impl Admit for Disk {
     }
 
     fn check_submitted(spec: &DiskSpec) -> Result<()> {
-        if spec.vm.is_some() || spec.host.is_some() {
-            let field = if spec.host.is_some() { "spec.host" } else { "spec.vm" };
+        if spec.vm.is_some() || spec.host.is_some() || spec.moving.is_some() {
+            let field = if spec.vm.is_some() { "spec.vm" } else { "spec.host" };
             return Err(Error::fault(
                 field,
                 "a disk is attached by its VM, and placed by the server",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabane_model::{Disk, Image, Vm};
+use tabane_model::{Disk, Image, ImageSpec, Vm};
 
 use super::{Admit, Removal};
 use crate::{Error, Result, app::App, commit::Change};
@@ -10,7 +10,7 @@ use crate::{Error, Result, app::App, commit::Change};
 impl Admit for Image {
     fn admit(_: &Arc<App>, old: Option<&Self>, new: &mut Self, _: &mut Change<'_>) -> Result<()> {
         let Some(old) = old else {
-            if new.spec.host.is_some() {
+            if new.spec.host.is_some() || new.spec.moving_to.is_some() {
                 return Err(Error::fault(
                     "spec.host",
                     "is written by the placement controller",
@@ -21,9 +21,12 @@ impl Admit for Image {
             return Ok(());
         };
         new.spec.host = new.spec.host.take().or_else(|| old.spec.host.clone());
-        if (&old.spec.source, &old.spec.sha256, old.spec.format, &old.spec.host)
-            != (&new.spec.source, &new.spec.sha256, new.spec.format, &new.spec.host)
-        {
+        new.spec.moving_to = new.spec.moving_to.take().or_else(|| old.spec.moving_to.clone());
+        let fixed = |spec: &ImageSpec| {
+            let content = (spec.source.clone(), spec.sha256.clone(), spec.format);
+            (content, spec.host.clone(), spec.moving_to.clone())
+        };
+        if fixed(&old.spec) != fixed(&new.spec) {
             return Err(Error::fault(
                 "spec.source",
                 "the content of an image cannot be changed",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabane_model::{Disk, Event, Host, Pool, Token, Vm};
+use tabane_model::{Disk, Event, Host, Image, ImagePhase, Pool, Token, Vm};
 
 use super::{Admit, Removal, vm::DEFAULT_POOL};
 use crate::{Error, Result, app::App, commit::Change, keys};
@@ -54,6 +54,18 @@ impl Admit for Host {
         let vms = app.cache.all::<Vm>().into_iter().filter(|vm| vm.spec.host.as_ref() == Some(name)).count();
         let disks =
             app.cache.all::<Disk>().into_iter().filter(|d| d.spec.host.as_ref() == Some(name)).count();
+        let last =
+            app.cache.all::<Image>().into_iter().find(|image| {
+                image.spec.host.as_ref() == Some(name) && image.status.phase == ImagePhase::Ready
+            });
+        if let Some(image) = last.filter(|_| vms + disks == 0) {
+            return Err(Error::InUse {
+                detail: format!("the host {name} is the one that keeps the image {}", image.meta.name),
+                hint: format!(
+                    "drain it (`tabane host drain {name}`) and wait until another has it, or delete the image"
+                ),
+            });
+        }
         if vms + disks > 0 {
             return Err(Error::InUse {
                 detail: format!("the host {name} still has {vms} VMs and {disks} disks"),

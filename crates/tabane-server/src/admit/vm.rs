@@ -26,6 +26,21 @@ impl Admit for Vm {
                 "to ask for a host use spec.placement.host",
             ));
         }
+        let moving = old.and_then(|o| o.spec.moving.clone());
+        new.spec.moving = new.spec.moving.take().or_else(|| moving.clone());
+        if new.spec.moving != moving {
+            return Err(Error::fault(
+                "spec.moving",
+                "is written by the evacuation controller",
+                "to move VMs away from a host, drain it",
+            ));
+        }
+        if moving.is_some() && old.is_some_and(|o| o.spec.disks != new.spec.disks) {
+            return Err(Error::InUse {
+                detail: format!("the VM {} is moving to another host with its disks", new.meta.name),
+                hint: "attach and detach disks when it has arrived".into(),
+            });
+        }
         if let Some(image) = &new.spec.boot_image {
             referred::<Image>(app, "spec.boot_image", image, change)?;
         }
@@ -147,6 +162,7 @@ fn make_disk(
         clone: entry.clone,
         vm: Some(vm.clone()),
         host: host.cloned(),
+        moving: None,
     };
     let disk = super::create::<Disk>(app, Meta::new(name.clone()), spec, change)?;
     entry.disk = Some(disk.meta.name);

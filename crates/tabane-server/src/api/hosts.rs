@@ -11,8 +11,8 @@ use axum::{
 };
 use futures_util::stream;
 use tabane_model::{
-    Disk, DiskPhase, Host, HostPhase, HostSpec, Image, Kind, Meta, NAME_LENGTH_MAX, Name, Network, Pool,
-    Problem, Resource, Role, TokenSpec, Uid, Vm, VmPhase,
+    Arrival, Disk, DiskPhase, Host, HostPhase, HostSpec, Image, Kind, Meta, NAME_LENGTH_MAX, Name, Network,
+    Pool, Problem, Resource, Role, TokenSpec, Uid, Vm, VmPhase,
     api::{HostReport, JoinAnswer, JoinRequest, StatusReport, StreamOrder},
 };
 use tabane_store::{Compare, Outcome};
@@ -99,7 +99,7 @@ pub async fn watch(State(app): State<Arc<App>>, caller: Caller, Path(name): Path
     let orders = app.streams.connect(&name);
     let own = name.clone();
     let filter = move |kind: Kind, object_name: &Name, object: &Object| match kind {
-        Kind::Vm | Kind::Disk => object.host() == Some(&own),
+        Kind::Vm | Kind::Disk => object.host() == Some(&own) || object.moving_to() == Some(&own),
         Kind::Image | Kind::Pool | Kind::Network => true,
         Kind::Host => *object_name == own,
         Kind::Event | Kind::Token => false,
@@ -227,11 +227,16 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
     match report.kind {
         Kind::Vm => {
             let status = parse::<Vm>(&report)?;
+            if arrives(app, host, &report)? {
+                return arrival(app, host, &report, status.arrival).await;
+            }
             let gone = status.phase == VmPhase::Deleted;
             let vm = whole::<Vm>(app, host, &report, |vm| {
                 let mut status = status.clone();
                 // Written by the placement controller.
                 status.conditions.extend(vm.status.conditions.iter().filter(|c| c.kind == "placed").cloned());
+                // Written by the host that it moves to.
+                status.arrival = vm.status.arrival.take().filter(|_| vm.spec.moving.is_some());
                 vm.status = status;
             })
             .await?;
@@ -291,6 +296,26 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
         }
         Kind::Host | Kind::Event | Kind::Token => Err(Error::Denied { role: Role::Host.as_str() }),
     }
+}
+
+fn arrives(app: &App, host: &Name, report: &StatusReport) -> Result<bool> {
+    let vm = app.cache.expect::<Vm>(report.name.as_str())?;
+    Ok(vm.spec.host.as_ref() != Some(host) && vm.spec.moving.as_ref().is_some_and(|m| m.to == *host))
+}
+
+/// How far a move is: the one thing that the host says which the VM moves to.
+async fn arrival(app: &Arc<App>, host: &Name, report: &StatusReport, arrival: Option<Arrival>) -> Result<()> {
+    owned::<Vm>(app, report)?;
+    let write = |vm: &mut Vm| {
+        let expected = vm.spec.moving.as_ref().filter(|m| m.to == *host);
+        let current = expected.is_some() && arrival.as_ref().map(|a| a.id) == expected.map(|m| m.id);
+        if current && vm.status.arrival != arrival {
+            vm.status.arrival.clone_from(&arrival);
+            return Ok(true);
+        }
+        Ok(false)
+    };
+    modify::<Vm>(app, &report.name, write, None).await.map(drop)
 }
 
 fn set_part<T: Clone>(parts: &mut std::collections::BTreeMap<Name, T>, host: &Name, part: Option<&T>) {

@@ -47,6 +47,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/resume", post(vms::start))
         .route("/v1/vms/{name}/reset", post(vms::reset))
         .route("/v1/vms/{name}/console", get(vms::console))
+        .route("/v1/vms/{name}/leaving", post(vms::leaving))
         .route("/v1/vms/{name}/exec", post(vms::exec))
         .route("/v1/vms/{name}/screenshot", get(vms::screenshot))
         .route("/v1/vms/{name}/vnc", get(vnc::connect))

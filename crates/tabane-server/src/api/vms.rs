@@ -10,7 +10,7 @@ use axum::{
 };
 use tabane_model::{
     Kind, Name, Power, Vm, VmSpec,
-    api::{ExecRequest, StreamKind},
+    api::{ExecRequest, LeavingPart, StreamKind},
 };
 use tokio::io::AsyncReadExt;
 
@@ -157,6 +157,38 @@ pub async fn exec(
     parts.headers.remove(header::CONTENT_LENGTH);
     let request = Request::from_parts(parts, Body::empty());
     join(&app, &caller, "exec", &name, request, |vm| StreamKind::Exec { vm, exec }).await
+}
+
+/// A part of a VM that moves, for the host that it moves to, from the host that has let go of it.
+pub async fn leaving(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let vm = app.cache.expect::<Vm>(&name)?;
+    let (mut parts, content) = request.into_parts();
+    const REQUEST_BYTES_MAX: usize = 4 << 10;
+    let bytes: Bytes = axum::body::to_bytes(content, REQUEST_BYTES_MAX)
+        .await
+        .map_err(|error| Error::Body(error.to_string()))?;
+    let leaving: LeavingPart = body(&bytes)?;
+    let to = vm.spec.moving.as_ref().filter(|m| m.id == leaving.id).map(|m| m.to.clone());
+    match to {
+        Some(to) => caller.must_be_host(&to)?,
+        None => return Err(Error::Denied { role: caller.role.as_str() }),
+    }
+    let (source, vm) = host_of(&app, &name)?;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let mut request = Request::from_parts(parts, Body::empty());
+    let (response, client) = streams::accept(&mut request)?;
+    let host = app.streams.open(&source, StreamKind::Leaving { vm, leaving }).await?;
+    tokio::spawn(async move {
+        if let Ok(client) = client.await {
+            streams::splice(client, host).await;
+        }
+    });
+    Ok(response)
 }
 
 /// Who went into a guest is part of the audit log; what he did there is not ours to keep. Only a VM that exists can be

@@ -26,14 +26,14 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-fn rooms(app: &App) -> Vec<Room> {
+/// What each host offers and carries. A VM that moves counts on both hosts.
+pub(super) fn rooms(app: &App) -> Vec<Room> {
     let mut load: HashMap<Name, (u64, u32)> = HashMap::new();
     for vm in app.cache.all::<Vm>() {
-        let Some(host) = &vm.spec.host else { continue };
-        let entry = load.entry(host.clone()).or_default();
-        entry.1 += 1;
-        if matches!(vm.spec.power, Power::On | Power::Paused) {
-            entry.0 += vm.spec.memory_bytes;
+        for host in vm.spec.host.iter().chain(vm.spec.moving.as_ref().map(|m| &m.to)) {
+            let entry = load.entry(host.clone()).or_default();
+            entry.1 += 1;
+            entry.0 += memory_bytes(&vm);
         }
     }
     app.cache
@@ -80,26 +80,36 @@ async fn place_all(app: &Arc<App>) {
         let bound = disks.iter().find_map(|disk| disk.spec.host.clone());
         match place(&vm.spec, bound.as_ref(), &rooms) {
             Ok(host) => {
-                if let Some(room) = rooms.iter_mut().find(|r| r.host == host) {
-                    room.vms += 1;
-                    if matches!(vm.spec.power, Power::On | Power::Paused) {
-                        room.committed_bytes += vm.spec.memory_bytes;
-                    }
-                }
+                carry(&mut rooms, &host, &vm);
                 work.push(Box::pin(
                     async move { report(&vm.meta.name, bind_vm(app, &vm, &disks, host).await) },
                 ));
             }
             Err(refusal) => {
                 let message = format!("no host takes the VM: {refusal}");
-                work.push(Box::pin(async move { report(&vm.meta.name, refuse(app, &vm, message).await) }));
+                work.push(Box::pin(async move {
+                    report(&vm.meta.name, refuse(app, &vm, "no_host", message).await);
+                }));
             }
         }
     }
     stream::iter(work).buffer_unordered(CONCURRENT).collect::<()>().await;
 }
 
-fn report(name: &Name, result: Result<()>) {
+/// What the VM needs of its host's memory: nothing while it is off.
+fn memory_bytes(vm: &Vm) -> u64 {
+    if matches!(vm.spec.power, Power::On | Power::Paused) { vm.spec.memory_bytes } else { 0 }
+}
+
+/// The host has one more to carry.
+pub(super) fn carry(rooms: &mut [Room], host: &Name, vm: &Vm) {
+    if let Some(room) = rooms.iter_mut().find(|room| room.host == *host) {
+        room.vms += 1;
+        room.committed_bytes += memory_bytes(vm);
+    }
+}
+
+pub(super) fn report(name: &Name, result: Result<()>) {
     match result {
         // Somebody changed it meanwhile: that change wakes us again.
         Ok(()) | Err(Error::Changed { .. } | Error::Missing { .. }) => {}
@@ -113,7 +123,7 @@ async fn bind_image(app: &Arc<App>, image: &Image, host: Name) -> Result<()> {
     write(app, &image).await
 }
 
-async fn write<R: Cached>(app: &Arc<App>, object: &R) -> Result<()> {
+pub(super) async fn write<R: Cached>(app: &Arc<App>, object: &R) -> Result<()> {
     let mut change = Change::new(app);
     change.update("place", object);
     change.commit_unaudited().await.map(drop)
@@ -136,13 +146,14 @@ async fn bind_vm(app: &Arc<App>, vm: &Vm, disks: &[Arc<Disk>], host: Name) -> Re
     change.commit_unaudited().await.map(drop)
 }
 
-async fn refuse(app: &Arc<App>, vm: &Vm, message: String) -> Result<()> {
+/// Writes down why the VM has no host, or no other one.
+pub(super) async fn refuse(app: &Arc<App>, vm: &Vm, reason: &str, message: String) -> Result<()> {
     let mut refused = vm.clone();
     let known: BTreeMap<&str, &str> =
         vm.status.conditions.iter().map(|c| (c.kind.as_str(), c.message.as_str())).collect();
     if known.get("placed") == Some(&message.as_str()) {
         return Ok(());
     }
-    set_condition(&mut refused.status.conditions, "placed", false, "no_host", message, app.now());
+    set_condition(&mut refused.status.conditions, "placed", false, reason, message, app.now());
     write(app, &refused).await
 }

@@ -3,6 +3,7 @@
 // A test that cannot go on should panic where it stands.
 #![allow(clippy::unwrap_used)]
 
+mod evacuation;
 mod fake_host;
 mod raw;
 mod world;

@@ -57,9 +57,11 @@ async fn a_cordoned_host_gets_nothing_and_keeps_what_it_has() {
         world.patch("/v1/hosts/h1", &set(true)).await.expect(200);
         world.create_vm(field).await;
         refused(&world, field, "h1: takes no VMs now").await;
-        assert_eq!(host_of(&world, "old").await, "h1");
+        assert_eq!(world.vm("old").await.spec.host, Some(crate::world::name("h1")));
         world.patch("/v1/hosts/h1", &set(false)).await.expect(200);
         assert_eq!(host_of(&world, field).await, "h1");
+        // Nor is anything said any more of why it could not leave.
+        world.until("old", |vm: &Vm| vm.status.conditions.iter().all(|c| c.kind != "placed")).await;
     }
 }
 

@@ -38,7 +38,15 @@ fn tiny_vm(name: &str) -> Result<Vm> {
 pub async fn start() -> Result<Value> {
     let (up, client) = up().await?;
     let source = ImageSource::Build { recipe: "tiny".into() };
-    let spec = ImageSpec { source, sha256: None, format: None, os: None, default_user: None, host: None };
+    let spec = ImageSpec {
+        source,
+        sha256: None,
+        format: None,
+        os: None,
+        default_user: None,
+        host: None,
+        moving_to: None,
+    };
     client.create(&Image::new(Meta::new("tiny".parse()?), spec), &wait("ready", 600)).await?;
     let (mut running, mut agent, mut by_hand, mut by_hand_agent) = (vec![], vec![], vec![], vec![]);
     let (mut virsh, mut by_virsh) = (None, vec![]);

@@ -63,7 +63,15 @@ pub async fn build(context: &Context, build: ImageBuild) -> Result<()> {
 }
 
 fn source(source: ImageSource) -> ImageSpec {
-    ImageSpec { source, sha256: None, format: None, os: None, default_user: None, host: None }
+    ImageSpec {
+        source,
+        sha256: None,
+        format: None,
+        os: None,
+        default_user: None,
+        host: None,
+        moving_to: None,
+    }
 }
 
 pub async fn import(context: &Context, import: ImageImport) -> Result<()> {

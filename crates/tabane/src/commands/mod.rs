@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod console;
 mod doctor;
+mod drain;
 mod exec;
 mod image;
 mod objects;
@@ -72,6 +73,7 @@ async fn disk(context: &Context, command: DiskCommand) -> Result<()> {
                 clone: create.clone,
                 vm: None,
                 host: None,
+                moving: None,
             };
             objects::create(context, Disk::new(Meta::new(create.name), spec), &create.change).await
         }
@@ -130,9 +132,7 @@ async fn host(context: &Context, command: HostCommand) -> Result<()> {
             let spec = serde_json::json!({ "cordoned": false, "drain": false });
             objects::patch::<Host>(context, &named, set(spec)).await
         }
-        HostCommand::Drain(named) => {
-            objects::patch::<Host>(context, &named, set(serde_json::json!({ "drain": true }))).await
-        }
+        HostCommand::Drain(drain) => drain::drain(context, &drain).await,
         HostCommand::Remove(named) => objects::delete::<Host>(context, &named).await,
     }
 }

@@ -19,7 +19,7 @@ fn e2e_a_second_agent_joins_takes_vms_and_is_removed() {
     assert_eq!(std::fs::read_dir(world.path().join("h2/host/pool")).unwrap().count(), 2);
 
     // Drained: no new VMs, and not removed while it has some.
-    world.ok(&["host", "drain", "h2"]);
+    world.ok(&["host", "drain", "h2", "--no-wait"]);
     let refused = world.refused(&["vm", "create", "c", "--host", "h2", "--wait", "ready", "--timeout", "3"]);
     assert!(refused.contains("waited"), "{refused}");
     assert!(world.ok(&["vm", "get", "c"]).contains("takes no VMs now"));

@@ -6,6 +6,7 @@
 // A test that cannot go on should panic where it stands.
 #![allow(clippy::unwrap_used)]
 
+mod e2e_drain;
 mod e2e_guests;
 mod e2e_hosts;
 mod e2e_images;

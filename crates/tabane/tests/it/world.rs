@@ -95,6 +95,22 @@ impl World {
         });
     }
 
+    /// Kills another agent as a crash would.
+    pub fn kill_agent(&mut self, number: usize) {
+        let mut agent = self.agents.remove(number);
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
+    /// Starts an agent again that has joined before.
+    pub fn rejoin(&mut self, name: &str) {
+        let log =
+            std::fs::OpenOptions::new().append(true).open(self.path().join(format!("{name}.log"))).unwrap();
+        let mut command = self.command(&["host", "join", &self.url(), "--name", name]);
+        command.env("TABANE_DATA_DIR", self.path().join(name));
+        self.agents.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.args(arguments).env("TABANE_DATA_DIR", self.path());
@@ -145,6 +161,13 @@ impl World {
 
     pub fn exec(&self, vm: &str, script: &str) -> String {
         self.ok(&["vm", "exec", vm, "--", "/bin/sh", "-c", script])
+    }
+
+    /// Waits until a guest takes commands.
+    pub fn answers(&self, vm: &str) {
+        self.eventually("the guest answers", || {
+            self.run(&["vm", "exec", vm, "--", "/bin/true"]).status.success()
+        });
     }
 
     pub fn eventually(&self, what: &str, mut reached: impl FnMut() -> bool) {

@@ -65,15 +65,15 @@ pub fn vm(text: &str, number: u8, network: &str, address: Option<&str>) -> Vm {
 
 pub fn put<T: tabane_model::Resource + serde::Serialize>(objects: &Objects, object: &T) {
     let change = Change::Put { kind: T::KIND, revision: 1, object: serde_json::to_value(object).unwrap() };
-    objects.apply(change).unwrap();
+    objects.apply(change, &name("here")).unwrap();
 }
 
 pub fn gone<T: tabane_model::Resource>(objects: &Objects, text: &str) {
-    objects.apply(Change::Gone { kind: T::KIND, revision: 1, name: name(text) }).unwrap();
+    objects.apply(Change::Gone { kind: T::KIND, revision: 1, name: name(text) }, &name("here")).unwrap();
 }
 
 pub fn synced(objects: &Objects) {
-    objects.apply(Change::Synced { revision: 1 }).unwrap();
+    objects.apply(Change::Synced { revision: 1 }, &name("here")).unwrap();
 }
 
 #[test]
