@@ -20,13 +20,15 @@ struct Demo {
     tabane: PathBuf,
     folder: PathBuf,
     step: u32,
+    /// Of `tabane up`, if we started it.
+    pid: Option<u32>,
 }
 
 pub fn run(arguments: &[String]) -> Result<()> {
     let recipe = arguments.first().map_or(RECIPE, String::as_str);
     setup::run()?;
     run::cargo(&["build", "--package", "tabane"])?;
-    let mut demo = Demo { tabane: run::target().join("debug/tabane"), folder: folder(), step: 0 };
+    let mut demo = Demo { tabane: run::target().join("debug/tabane"), folder: folder(), step: 0, pid: None };
     demo.up()?;
     demo.image(recipe)?;
     demo.vm(recipe)?;
@@ -94,6 +96,7 @@ impl Demo {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+        self.pid = Some(child.id());
         eprintln!("`tabane up` runs as process {}; its log is {}", child.id(), log.display());
         Ok(())
     }
@@ -143,6 +146,9 @@ impl Demo {
         eprintln!("  {tabane} vm set {VM} --cpus 4         while it runs");
         eprintln!("  {tabane} vm delete {VM}");
         eprintln!("  {tabane} --help");
+        if let Some(pid) = self.pid {
+            eprintln!("\nTo end it: delete the VM, then: kill {pid}; rm -r {}", self.folder.display());
+        }
         Ok(())
     }
 }

@@ -25,7 +25,8 @@ pub fn reserve_bytes(memory_bytes: u64) -> u64 {
 }
 
 impl Room {
-    fn free_bytes(&self) -> u64 {
+    /// Memory that is left for more VMs.
+    pub fn free_bytes(&self) -> u64 {
         self.memory_bytes
             .saturating_sub(reserve_bytes(self.memory_bytes))
             .saturating_sub(self.committed_bytes)

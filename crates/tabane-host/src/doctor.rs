@@ -1,5 +1,7 @@
 //! Looks at a host and says what is missing, and how to mend it.
 
+mod orphans;
+
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use tabane_qemu::install::Installation;
@@ -61,6 +63,11 @@ pub async fn examine(folder: &Path) -> Vec<Finding> {
         });
     }
     data_folder(folder, &mut findings);
+    let orphans = orphans::find(Path::new("/proc"), Path::new("/sys/class/net"));
+    if orphans.is_empty() {
+        findings.push(finding(Severity::Fine, "leftovers", "none", ""));
+    }
+    findings.extend(orphans.into_iter().map(|o| finding(Severity::Note, "leftovers", o.told, o.mend)));
     findings
 }
 

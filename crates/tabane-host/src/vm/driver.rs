@@ -186,6 +186,11 @@ impl Driver {
                 Some(state) => state,
                 None => State::new(self.uid, self.name.clone(), self.shared.user(self.uid)),
             };
+            if let Some(running) = &state.process {
+                // The agent before us may have been cut short.
+                let (uid, pid) = (self.uid, running.process.pid);
+                drop(tokio::task::spawn_blocking(move || crate::cgroup::join(uid, pid)));
+            }
             self.state = Some(state);
         }
         Ok(())

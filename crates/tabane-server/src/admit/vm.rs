@@ -9,7 +9,13 @@ use std::{
 use tabane_model::{Disk, DiskSpec, Image, Kind, Mac, Meta, Name, Network, NetworkKind, Nic, Vm, VmDisk};
 
 use super::{Admit, Removal, referred};
-use crate::{Error, Result, app::App, commit::Change, keys};
+use crate::{
+    Error, Result,
+    app::App,
+    commit::Change,
+    control::placement::{memory_bytes, rooms},
+    keys,
+};
 
 /// The pool of disks that name none.
 pub const DEFAULT_POOL: &str = "local";
@@ -41,6 +47,7 @@ impl Admit for Vm {
                 hint: "attach and detach disks when it has arrived".into(),
             });
         }
+        admit_memory(app, old, new)?;
         if let Some(image) = &new.spec.boot_image {
             referred::<Image>(app, "spec.boot_image", image, change)?;
         }
@@ -73,6 +80,24 @@ impl Admit for Vm {
         release_addresses(&vm.spec.nics, change);
         Ok(Removal::Now)
     }
+}
+
+/// A VM that was placed while it was off, or grows, has to fit where it is: a host that runs out of memory ends guests.
+fn admit_memory(app: &Arc<App>, old: Option<&Vm>, new: &Vm) -> Result<()> {
+    let (before, after) = (old.map_or(0, memory_bytes), memory_bytes(new));
+    let Some(host) = new.spec.host.as_ref().filter(|_| after > before) else { return Ok(()) };
+    let Some(room) = rooms(app).into_iter().find(|room| room.host == *host) else { return Ok(()) };
+    let free = room.free_bytes() + before;
+    // A host that has not said yet how much it has is not judged.
+    if after <= free || room.memory_bytes == 0 {
+        return Ok(());
+    }
+    let [wanted, free] = [after, free].map(tabane_model::format_bytes);
+    Err(Error::Refused {
+        code: "no_room",
+        detail: format!("the VM {} wants {wanted} of memory, and host {host} has {free} left", new.meta.name),
+        hint: "give it less memory, or stop other VMs of that host".into(),
+    })
 }
 
 /// Gives back the addresses of nics: when a VM is gone from its host, and not before.

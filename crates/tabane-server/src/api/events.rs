@@ -16,6 +16,8 @@ pub async fn record(app: &Arc<App>, specs: Vec<EventSpec>) {
     }
     let mut change = Change::new(app);
     for mut spec in specs.into_iter().take(BATCH_MAX) {
+        spec.reason =
+            spec.reason.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect();
         spec.message = spec.message.chars().filter(|c| !c.is_control()).take(1000).collect();
         let uid = Uid::now_v7();
         // The name begins with the time: events in order of names are events in order of time.

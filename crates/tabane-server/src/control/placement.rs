@@ -27,7 +27,7 @@ pub async fn run(app: Arc<App>) {
 }
 
 /// What each host offers and carries. A VM that moves counts on both hosts.
-pub(super) fn rooms(app: &App) -> Vec<Room> {
+pub(crate) fn rooms(app: &App) -> Vec<Room> {
     let mut load: HashMap<Name, (u64, u32)> = HashMap::new();
     for vm in app.cache.all::<Vm>() {
         for host in vm.spec.host.iter().chain(vm.spec.moving.as_ref().map(|m| &m.to)) {
@@ -97,7 +97,7 @@ async fn place_all(app: &Arc<App>) {
 }
 
 /// What the VM needs of its host's memory: nothing while it is off.
-fn memory_bytes(vm: &Vm) -> u64 {
+pub(crate) fn memory_bytes(vm: &Vm) -> u64 {
     if matches!(vm.spec.power, Power::On | Power::Paused) { vm.spec.memory_bytes } else { 0 }
 }
 

@@ -142,3 +142,25 @@ async fn paused_vms_that_wait_for_a_host_count_as_well() {
         FakeHost::join_with(&world, "h1", Options { memory_bytes: 8 * GIB, ..Options::default() }).await;
     nobody_is_overcommitted(&world, ROOM).await;
 }
+
+#[tokio::test]
+async fn a_vm_that_was_placed_while_it_was_off_starts_only_where_there_is_room() {
+    let world = World::new().await;
+    let _host =
+        FakeHost::join_with(&world, "h1", Options { memory_bytes: 4 * GIB, ..Options::default() }).await;
+    for name in ["a", "b"] {
+        world.post("/v1/vms", &sized(name, 2 * GIB, "off")).await.expect(201);
+        host_of(&world, name).await;
+    }
+    let none = json!({});
+    world.post("/v1/vms/a/start", &none).await.expect(200);
+    world.post("/v1/vms/b/start", &none).await.problem(409, "no_room");
+    let grown = json!({ "spec": { "memory_bytes": 4 * GIB } });
+    world.patch("/v1/vms/a", &grown).await.problem(409, "no_room");
+    // What is off may be anything.
+    world.patch("/v1/vms/b", &grown).await.expect(200);
+    world.patch("/v1/vms/b", &json!({ "spec": { "memory_bytes": GIB } })).await.expect(200);
+    world.post("/v1/vms/b/start", &none).await.expect(200);
+    // And what runs may go on, and may be asked to run again.
+    world.post("/v1/vms/a/start", &none).await.expect(200);
+}
