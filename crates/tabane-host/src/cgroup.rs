@@ -20,24 +20,15 @@ fn folders(vm: Uid) -> Vec<PathBuf> {
     roots().into_iter().map(|root| root.join("tabane").join(vm.simple().to_string())).collect()
 }
 
-/// Puts a process of the VM into the VM's groups, which are made. Where we may not do that, a VM runs without.
-///
-/// Each group costs milliseconds of waiting, since the kernel lets all processors pass a quiet state first. So this is
-/// done beside the start of a QEMU and not in it, and a process that is there already is left alone.
-pub fn join(vm: Uid, pid: u32) {
-    let folders = folders(vm);
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let own = vm.simple().to_string();
-    if groups.lines().filter(|line| line.ends_with(&own)).count() >= folders.len() {
-        return;
-    }
-    for folder in folders {
-        let joined = std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(folder.join("cgroup.procs"), pid.to_string()));
-        if let Err(error) = joined {
-            tracing::debug!(%vm, pid, %error, "no cgroup at {}", folder.display());
-        }
-    }
+/// Makes the VM's groups and names the files that a process enters by. Empty where we may not: a VM runs without too.
+pub fn prepare(vm: Uid) -> Vec<PathBuf> {
+    let made = |folder: &PathBuf| std::fs::create_dir_all(folder).is_ok();
+    let door = |folder: PathBuf| {
+        // Only version 1 lets a thread enter alone, which is far quicker.
+        let tasks = folder.join("tasks");
+        if tasks.exists() { tasks } else { folder.join("cgroup.procs") }
+    };
+    folders(vm).into_iter().filter(made).map(door).collect()
 }
 
 /// Removes the VM's groups once nothing is in them.

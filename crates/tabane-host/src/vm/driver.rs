@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use tabane_core::vm::{Cause, Machine, Observed, Process, Run, Step, decide};
-use tabane_model::{EventLevel, Guest, Kind, Name, Power, Uid, Vm};
+use tabane_model::{Condition, EventLevel, Guest, Kind, Name, Power, Uid, Vm};
 use tabane_qemu::{
     agent::Agent,
     process::{ProcessId, stderr_tail},
@@ -75,6 +75,7 @@ pub fn spawn(shared: Arc<Shared>, vm: &Vm) -> Handle {
         storage_full: false,
         guest: None,
         guest_asked_at: None,
+        conditions: None,
         failure: None,
         failures: 0,
     };
@@ -102,6 +103,8 @@ pub(super) struct Driver {
     pub storage_full: bool,
     pub guest: Option<Guest>,
     pub guest_asked_at: Option<Instant>,
+    /// What was told last: the server's view of it comes back late, and would make each look a change.
+    pub conditions: Option<Vec<Condition>>,
     /// Why the last step failed.
     pub failure: Option<String>,
     failures: u32,
@@ -186,11 +189,6 @@ impl Driver {
                 Some(state) => state,
                 None => State::new(self.uid, self.name.clone(), self.shared.user(self.uid)),
             };
-            if let Some(running) = &state.process {
-                // The agent before us may have been cut short.
-                let (uid, pid) = (self.uid, running.process.pid);
-                drop(tokio::task::spawn_blocking(move || crate::cgroup::join(uid, pid)));
-            }
             self.state = Some(state);
         }
         Ok(())

@@ -15,7 +15,8 @@ impl Driver {
     fn status(&mut self, vm: &Vm) -> VmStatus {
         let now = Timestamp::now();
         let phase = self.phase(vm);
-        let mut conditions: Vec<Condition> = vm.status.conditions.clone();
+        let mut conditions: Vec<Condition> =
+            self.conditions.take().unwrap_or_else(|| vm.status.conditions.clone());
         conditions.retain(|c| c.kind != "placed");
         self.conditions(vm, phase, &mut conditions, now);
         let guest = self.guest.clone();
@@ -30,7 +31,7 @@ impl Driver {
         } else {
             conditions.retain(|c| c.kind != "storage");
         }
-        VmStatus {
+        let status = VmStatus {
             // A spec that could not be made true yet has not been observed: who waits for it goes on waiting.
             observed_generation: if failing && phase != VmPhase::Failed {
                 vm.status.observed_generation.min(vm.meta.generation.saturating_sub(1))
@@ -60,7 +61,9 @@ impl Driver {
             released: state.released.as_ref().map(|r| r.id),
             // Told by the host that it moves to.
             arrival: None,
-        }
+        };
+        self.conditions = Some(status.conditions.clone());
+        status
     }
 
     fn phase(&mut self, vm: &Vm) -> VmPhase {

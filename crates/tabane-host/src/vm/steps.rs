@@ -213,16 +213,13 @@ impl Driver {
         launch.arguments = machine.arguments()?;
         launch.credentials = credentials;
         launch.inherit_fds = inherit;
+        launch.cgroups = cgroup::prepare(vm.meta.uid);
         let process = tokio::task::spawn_blocking(move || launch.spawn())
             .await
             .map_err(|e| Error::Stream(format!("starting QEMU was cut short: {e}")))??;
-        let uid = vm.meta.uid;
-        let joined = tokio::task::spawn_blocking(move || cgroup::join(uid, process.pid));
         self.write_down(vm, pinned, process)?;
         self.guest = None;
         self.connect().await;
-        // Before its guest runs.
-        let _ = joined.await;
         // It has not booted: its agent will make itself heard.
         self.guest_asked_at = Some(std::time::Instant::now());
         if self.connected.is_none() && process.is_alive() {

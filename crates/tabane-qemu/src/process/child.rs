@@ -3,7 +3,7 @@
 //! The order matters: whatever needs rights or the host's view comes first, then the rights go, last the exec.
 //!
 //! ```text
-//!   session ► umask ► handles ► core limit ► folder ► bounding set ► groups, user ► capabilities
+//!   session ► umask ► cgroups ► handles ► core limit ► folder ► bounding set ► groups, user ► capabilities
 //!           ► no_new_privs ► signals ► exec
 //! ```
 //!
@@ -11,7 +11,7 @@
 //! allocation, no locks, no panics. Users and groups are changed by raw system calls, because the library's wrappers
 //! try to reach threads that do not exist here.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
 use super::launch::Credentials;
@@ -21,6 +21,7 @@ pub(super) struct Plan<'a> {
     pub arguments: Vec<*const libc::c_char>,
     pub environment: Vec<*const libc::c_char>,
     pub directory: &'a CStr,
+    pub cgroups: &'a [CString],
     /// From, to. All sources lie above all targets.
     pub moves: &'a [(RawFd, RawFd)],
     pub credentials: Option<&'a Credentials>,
@@ -29,8 +30,9 @@ pub(super) struct Plan<'a> {
     pub report: RawFd,
 }
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "make a session of its own",
+    "enter a cgroup",
     "arrange its handles",
     "limit core files",
     "enter its folder",
@@ -77,20 +79,23 @@ unsafe fn run_steps(plan: &Plan<'_>) -> i32 {
             return 0;
         }
         libc::umask(0o077);
-        if !arrange_handles(plan.moves) {
+        if !enter_cgroups(plan.cgroups) {
             return 1;
+        }
+        if !arrange_handles(plan.moves) {
+            return 2;
         }
         let limit = libc::rlimit { rlim_cur: plan.core_bytes_max, rlim_max: plan.core_bytes_max };
         if libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) != 0 {
-            return 2;
+            return 3;
         }
         if libc::chdir(plan.directory.as_ptr()) != 0 {
-            return 3;
+            return 4;
         }
         // Ambient capabilities would survive an exec. Kernels without them say EINVAL: nothing to clear there.
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         if !drop_bounding_set() {
-            return 4;
+            return 5;
         }
         if let Some(step) = plan.credentials.and_then(|credentials| change_user(credentials)) {
             return step;
@@ -98,15 +103,31 @@ unsafe fn run_steps(plan: &Plan<'_>) -> i32 {
         let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
         let none = [0_u32; 6];
         if libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) != 0 {
-            return 7;
+            return 8;
         }
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
-            return 8;
+            return 9;
         }
         default_signals();
         libc::execve(plan.arguments[0], plan.arguments.as_ptr(), plan.environment.as_ptr());
-        9
+        10
     }
+}
+
+/// `0` means whoever writes it. A process that moves another, or all its threads, waits for a quiet state of all
+/// processors, some 10 ms for each group; a thread that moves itself does not, and this child has one thread only.
+unsafe fn enter_cgroups(files: &[CString]) -> bool {
+    // SAFETY: system calls on valid memory, in the child.
+    unsafe {
+        for file in files {
+            let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if fd < 0 || libc::write(fd, c"0".as_ptr().cast(), 1) != 1 {
+                return false;
+            }
+            libc::close(fd);
+        }
+    }
+    true
 }
 
 unsafe fn arrange_handles(moves: &[(RawFd, RawFd)]) -> bool {
@@ -158,10 +179,10 @@ unsafe fn change_user(credentials: &Credentials) -> Option<i32> {
         if libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) != 0
             || libc::syscall(libc::SYS_setresgid, gid, gid, gid) != 0
         {
-            return Some(5);
+            return Some(6);
         }
         if libc::syscall(libc::SYS_setresuid, uid, uid, uid) != 0 {
-            return Some(6);
+            return Some(7);
         }
     }
     None

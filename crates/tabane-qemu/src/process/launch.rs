@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   here:   check, open, resolve ──fork──► wait for word from the child ──► ProcessId, or what failed and where
-//!   child:                           └──► session, handles, folder, rights (child.rs) ──► exec
+//!   child:                           └──► session, cgroups, handles, folder, rights (child.rs) ──► exec
 //! ```
 //!
 //! The standard library's `Command` is not used because its own error pipe may sit on a handle number that the
@@ -56,6 +56,8 @@ pub struct Launch {
     pub stderr: PathBuf,
     /// Handles that the program gets, each with the number (3 to 255) that it has there.
     pub inherit_fds: Vec<(OwnedFd, RawFd)>,
+    /// Files (`tasks`, or `cgroup.procs` of version 2) by which the child enters its groups while it still may.
+    pub cgroups: Vec<PathBuf>,
     /// Largest core file. A core file of a QEMU holds the guest's memory.
     pub core_bytes_max: u64,
 }
@@ -78,6 +80,7 @@ impl Launch {
             credentials: None,
             stderr: stderr.into(),
             inherit_fds: Vec::new(),
+            cgroups: Vec::new(),
             core_bytes_max: 0,
         }
     }
@@ -117,11 +120,17 @@ impl Launch {
             pair.push(value);
             environment.push(c_string("environment", &pair)?);
         }
+        let cgroups = self
+            .cgroups
+            .iter()
+            .map(|path| c_string("cgroups", path.as_os_str()))
+            .collect::<Result<Vec<_>>>()?;
         let directory = c_string("directory", self.directory.as_os_str())?;
         let plan = Plan {
             arguments: pointers(&arguments),
             environment: pointers(&environment),
             directory: &directory,
+            cgroups: &cgroups,
             moves: &moves,
             credentials: self.credentials.as_ref(),
             core_bytes_max: self.core_bytes_max,
@@ -309,12 +318,15 @@ mod tests {
         let mut launch =
             shell(&root, "cat <&3 >out3; cat <&9 >out9; ls /proc/self/fd >fds; pwd >cwd; umask >mask");
         launch.inherit_fds = vec![(file("a", "three"), 3), (file("b", "nine"), 9)];
+        launch.cgroups = vec![root.path().join("tasks")];
+        std::fs::write(root.path().join("tasks"), "").unwrap();
         let id = launch.spawn().unwrap();
         id.wait().await;
         let read = |name: &str| std::fs::read_to_string(root.path().join(name)).unwrap();
         assert_eq!((read("out3").as_str(), read("out9").as_str()), ("three", "nine"));
         // `ls` itself opens the folder: the next free number.
         assert_eq!(read("fds").split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3", "4", "9"]);
+        assert_eq!(read("tasks"), "0");
         assert_eq!(read("mask").trim(), "0077");
         assert_eq!(Path::new(read("cwd").trim()), root.path().canonicalize().unwrap());
     }
