@@ -27,7 +27,7 @@ struct Past {
     live: broadcast::Sender<Arc<[u8]>>,
 }
 
-/// The console of a VM that runs. It ends when it is dropped.
+/// The console of a VM that runs. It ends when it is closed or dropped.
 pub struct Console {
     past: Arc<Mutex<Past>>,
     input: mpsc::Sender<Vec<u8>>,
@@ -58,6 +58,11 @@ impl Console {
             }
         });
         Self { past, input, stop }
+    }
+
+    /// Ends it for all viewers.
+    pub fn close(&self) {
+        self.stop.cancel();
     }
 
     /// Shows the console to one viewer until he leaves or the VM ends.

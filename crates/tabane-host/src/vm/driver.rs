@@ -56,7 +56,12 @@ impl Live {
     }
 
     fn set(&self, parts: Option<LiveParts>) {
-        *self.parts.lock().expect("no holder of this lock panics") = parts;
+        let before =
+            std::mem::replace(&mut *self.parts.lock().expect("no holder of this lock panics"), parts);
+        // Whoever still looks at the console holds it: it would go on, and be in the way of the next one.
+        if let Some(before) = before {
+            before.console.close();
+        }
     }
 }
 

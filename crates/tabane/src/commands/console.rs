@@ -1,11 +1,15 @@
 //! `tabane vm console`: the serial console on this terminal.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::{Result, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    signal::unix::{SignalKind, signal},
+};
 
+use super::DONE;
 use crate::{arguments::VmConsole, context::Context};
 
 /// So many presses of the escape key leave: once and twice may be meant for the guest.
@@ -30,7 +34,7 @@ impl Drop for Raw {
     }
 }
 
-pub async fn run(context: &Context, arguments: &VmConsole) -> Result<()> {
+pub async fn run(context: &Context, arguments: &VmConsole) -> Result<ExitCode> {
     let key = arguments.escape.to_ascii_uppercase();
     if !('@'..='_').contains(&key) {
         bail!("--escape takes a letter or one of @ [ \\ ] ^ _, which has a code together with Ctrl");
@@ -41,24 +45,30 @@ pub async fn run(context: &Context, arguments: &VmConsole) -> Result<()> {
     if terminal {
         eprintln!("console of {}; Ctrl-{key} three times leaves", arguments.name);
     }
+    // Told to end, we end by ourselves: the system would leave the terminal as it is.
+    let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let raw = if terminal { Some(Raw::enter()?) } else { None };
-    let ended = relay(stream, code, terminal).await;
+    let ended = tokio::select! {
+        ended = relay(stream, code, terminal) => ended,
+        _ = terminate.recv() => Ok(Ended::BySignal(SignalKind::terminate())),
+        _ = hang_up.recv() => Ok(Ended::BySignal(SignalKind::hangup())),
+    };
     drop(raw);
     if terminal {
         eprintln!();
     }
     match ended? {
-        Ended::Left => Ok(()),
-        Ended::ByVm => {
-            eprintln!("the console of {} was closed: the VM ended, or its host", arguments.name);
-            Ok(())
-        }
+        Ended::Left => {}
+        Ended::ByVm => eprintln!("the console of {} was closed: the VM ended, or its host", arguments.name),
+        Ended::BySignal(signal) => return Ok(ExitCode::from(128 + signal.as_raw_value() as u8)),
     }
+    Ok(DONE)
 }
 
 enum Ended {
     Left,
     ByVm,
+    BySignal(SignalKind),
 }
 
 async fn relay(stream: tabane_client::Stream, escape: u8, terminal: bool) -> Result<Ended> {

@@ -31,7 +31,7 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Attach(change) => attach(context, change).await?,
         VmCommand::Detach(change) => detach(context, change).await?,
         VmCommand::Delete(named) => objects::delete::<Vm>(context, &named).await?,
-        VmCommand::Console(arguments) => console::run(context, &arguments).await?,
+        VmCommand::Console(arguments) => return console::run(context, &arguments).await,
         VmCommand::Exec(arguments) => return exec::run(context, &arguments).await,
         VmCommand::Screenshot(named) => {
             let Some(to) = &context.global.output else { bail!("say where to: -o FILE.png") };

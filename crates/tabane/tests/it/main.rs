@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e_drain;
+mod e2e_console;
 mod e2e_guests;
 mod e2e_hosts;
 mod e2e_images;
 mod e2e_networks;
 mod e2e_storage;
+mod terminal;
 mod world;
