@@ -167,6 +167,10 @@ pub enum VmCommand {
     Attach(VmAttach),
     /// Detach a disk and keep it
     Detach(VmDetach),
+    /// Plug a nic into a network, also while the VM runs
+    Plug(VmPlug),
+    /// Take a nic out
+    Unplug(VmUnplug),
     /// Delete VMs and their disks
     #[command(visible_alias = "rm")]
     Delete(NamedChange),
@@ -278,6 +282,29 @@ pub struct VmDetach {
     pub vm: Name,
     /// Name of the disk, as the VM or as the pool has it
     pub disk: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmPlug {
+    pub vm: Name,
+    #[arg(long)]
+    pub network: Name,
+    /// Name of the nic inside the VM [default: the first free one of nic0, nic1, …]
+    #[arg(long, value_name = "NIC")]
+    pub r#as: Option<Name>,
+    /// Lead a port of the host into the guest: [tcp:|udp:][ADDRESS:]HOSTPORT:GUESTPORT
+    #[arg(long = "forward", value_name = "PORTS", value_parser = forward)]
+    pub forwards: Vec<tabane_model::Forward>,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmUnplug {
+    pub vm: Name,
+    pub nic: Name,
     #[command(flatten)]
     pub change: Change,
 }

@@ -409,6 +409,17 @@ impl Driver {
     async fn plug_nic(&mut self, vm: &Vm, name: &Name) -> Result<()> {
         let Some(nic) = vm.spec.nics.iter().find(|n| n.name == *name) else { return Ok(()) };
         self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;
+        // An agent that died before it had written this down has done it: another tap would take this one's place, and
+        // QEMU would hold one that leads nowhere.
+        if !hotplug::has_nic(self.qmp()?, name.as_str()).await? {
+            self.plug_new_nic(vm, nic).await?;
+        }
+        self.running()?.nics.insert(name.clone());
+        self.save()
+    }
+
+    async fn plug_new_nic(&mut self, vm: &Vm, nic: &Nic) -> Result<()> {
+        let name = &nic.name;
         let (plug, handle) = self.shared.networks.plug(&self.shared.objects, vm, nic, 0).await?;
         let port = self.state().port(nic_device(name), machine::PORTS);
         self.save()?;
@@ -422,8 +433,7 @@ impl Driver {
             None => plug,
         };
         hotplug::add_nic(qmp, &machine::nic_plug(nic_parts(nic, plug, port))).await?;
-        self.running()?.nics.insert(name.clone());
-        self.save()
+        Ok(())
     }
 
     async fn unplug_nic(&mut self, vm: &Vm, name: &Name) -> Result<()> {

@@ -38,6 +38,12 @@ pub async fn add_nic(qmp: &Qmp, nic: &Nic) -> Result<u8> {
     Ok(port)
 }
 
+/// Whether the nic is plugged in, and so its back end in use.
+pub async fn has_nic(qmp: &Qmp, id: &str) -> Result<bool> {
+    crate::command::check_id("nic id", id)?;
+    tree::is_plugged(qmp, &command::nic_device_id(id)).await
+}
+
 /// Unplugs a nic and closes its back end. Success if it is not there. Errors as for
 /// [`remove_disk`](super::remove_disk).
 pub async fn remove_nic(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {

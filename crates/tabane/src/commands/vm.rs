@@ -8,11 +8,13 @@ use tabane_model::{Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec};
 
 use super::{DONE, console, exec, objects};
 use crate::{
-    arguments::{Change, NamedChange, VmAttach, VmCommand, VmCreate, VmDetach, VmSet},
+    arguments::{Change, NamedChange, VmAttach, VmCommand, VmCreate, VmDetach, VmPlug, VmSet, VmUnplug},
     context::Context,
     output, progress,
 };
 
+/// How often a change is tried when others change the same VM meanwhile.
+const CHANGE_TRIES: u32 = 20;
 /// The network of VMs that name none.
 const DEFAULT_NETWORK: &str = "default";
 
@@ -30,6 +32,8 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Set(change) => set(context, *change).await?,
         VmCommand::Attach(change) => attach(context, change).await?,
         VmCommand::Detach(change) => detach(context, change).await?,
+        VmCommand::Plug(change) => plug(context, change).await?,
+        VmCommand::Unplug(change) => unplug(context, change).await?,
         VmCommand::Delete(named) => objects::delete::<Vm>(context, &named).await?,
         VmCommand::Console(arguments) => return console::run(context, &arguments).await,
         VmCommand::Exec(arguments) => return exec::run(context, &arguments).await,
@@ -147,29 +151,38 @@ async fn set(context: &Context, set: VmSet) -> Result<()> {
     output::one(context.form()?, &changed)
 }
 
-/// Lists in a merge patch are replaced whole, so the list of disks is read, changed, and sent back with its revision.
-async fn change_disks(
+/// Lists in a merge patch are replaced whole, so the VM is read, changed and sent back with its revision: of two who do
+/// so at once, the one who comes second begins anew.
+async fn change_lists(
     context: &Context,
-    name: &str,
+    name: &Name,
     change: &Change,
-    edit: impl FnOnce(&mut Vec<VmDisk>) -> Result<()>,
+    edit: impl Fn(&mut VmSpec) -> Result<()>,
 ) -> Result<()> {
     let client = context.client().await?;
-    let mut vm: Vm = client.get(name, &Call::default()).await?;
-    // The status moves all the time; only the spec matters here, and `put` compares what was read.
-    edit(&mut vm.spec.disks)?;
-    let patch = serde_json::json!({ "spec": { "disks": vm.spec.disks } });
-    let send = async |call: &Call| client.patch::<Vm>(name, &patch, call).await;
-    let changed = send_and_wait(&client, name, change, send).await?;
-    output::one(context.form()?, &changed)
+    for tries_left in (0..CHANGE_TRIES).rev() {
+        let mut vm: Vm = client.get(name.as_str(), &Call::default()).await?;
+        edit(&mut vm.spec)?;
+        let send = async |call: &Call| client.put::<Vm>(&vm, call).await;
+        match send_and_wait(&client, name.as_str(), change, send).await {
+            Ok(changed) => return output::one(context.form()?, &changed),
+            Err(error) if tries_left > 0 && was_changed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the last try returns")
+}
+
+fn was_changed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<tabane_client::Error>().and_then(|e| e.code()) == Some("changed")
 }
 
 async fn attach(context: &Context, attach: VmAttach) -> Result<()> {
     let VmAttach { vm, r#as: inside, disk, size, change } = attach;
-    change_disks(context, vm.as_str(), &change, |disks| {
-        disks.push(VmDisk {
-            name: inside,
-            disk,
+    change_lists(context, &vm, &change, |spec| {
+        spec.disks.push(VmDisk {
+            name: inside.clone(),
+            disk: disk.clone(),
             image: None,
             size_bytes: size,
             pool: None,
@@ -185,11 +198,42 @@ async fn detach(context: &Context, detach: VmDetach) -> Result<()> {
     let is_it = |disk: &VmDisk| {
         disk.name.as_str() == detach.disk || disk.disk.as_ref().map(Name::as_str) == Some(&detach.disk)
     };
-    change_disks(context, detach.vm.as_str(), &detach.change, |disks| {
-        let before = disks.len();
-        disks.retain(|disk| !is_it(disk));
-        if disks.len() == before {
+    change_lists(context, &detach.vm, &detach.change, |spec| {
+        let before = spec.disks.len();
+        spec.disks.retain(|disk| !is_it(disk));
+        if spec.disks.len() == before {
             bail!("the VM {} has no disk {}", detach.vm, detach.disk);
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn plug(context: &Context, plug: VmPlug) -> Result<()> {
+    let VmPlug { vm, network, r#as: name, forwards, change } = plug;
+    change_lists(context, &vm, &change, |spec| {
+        let taken = |name: &Name| spec.nics.iter().any(|nic| nic.name == *name);
+        let mut names = (0..).map_while(|i| Name::new(format!("nic{i}")).ok());
+        let name = name.clone().or_else(|| names.find(|name| !taken(name)));
+        spec.nics.push(Nic {
+            name: name.expect("a VM has few nics, and each takes one name"),
+            network: network.clone(),
+            mac: None,
+            address: None,
+            forwards: forwards.clone(),
+        });
+        Ok(())
+    })
+    .await
+}
+
+async fn unplug(context: &Context, unplug: VmUnplug) -> Result<()> {
+    change_lists(context, &unplug.vm, &unplug.change, |spec| {
+        let before = spec.nics.len();
+        spec.nics.retain(|nic| nic.name != unplug.nic);
+        if spec.nics.len() == before {
+            let names: Vec<&str> = spec.nics.iter().map(|nic| nic.name.as_str()).collect();
+            bail!("the VM {} has no nic {}; it has: {}", unplug.vm, unplug.nic, names.join(", "));
         }
         Ok(())
     })

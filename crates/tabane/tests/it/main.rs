@@ -11,6 +11,7 @@ mod e2e_console;
 mod e2e_display;
 mod e2e_guests;
 mod e2e_hosts;
+mod e2e_hotplug;
 mod e2e_images;
 mod e2e_networks;
 mod e2e_storage;

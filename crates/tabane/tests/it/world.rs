@@ -194,6 +194,48 @@ impl World {
     }
 }
 
+/// Output of a program; empty if it cannot be run.
+fn output(program: &str, arguments: &[&str]) -> String {
+    Command::new(program).args(arguments).output().map(|o| o.stdout_text()).unwrap_or_default()
+}
+
+impl World {
+    /// What a test that failed leaves of its networks would be in the way of all that come after it.
+    fn take_down_networks(&self) {
+        let servers = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let ours = line.contains("dnsmasq") && line.contains(self.path().to_str()?);
+            entry.file_name().into_string().ok().filter(|_| ours)
+        });
+        for pid in servers {
+            let _ = Command::new("kill").args(["-9", &pid]).status();
+        }
+        let folders = std::fs::read_dir(self.path()).into_iter().flatten().flatten().map(|e| e.path());
+        let agents = folders.flat_map(|f| [f.join("identity.json"), f.join("host/identity.json")]);
+        let agents =
+            agents.filter_map(|file| serde_json::from_slice::<Value>(&std::fs::read(file).ok()?).ok());
+        let agents: Vec<String> = agents.filter_map(|v| Some(v["agent"].as_str()?.to_owned())).collect();
+        let links: Value = serde_json::from_str(&output("ip", &["-j", "link"])).unwrap_or_default();
+        for link in links.as_array().into_iter().flatten() {
+            let (name, alias) = (link["ifname"].as_str(), link["ifalias"].as_str().unwrap_or_default());
+            let Some(name) = name.filter(|_| agents.iter().any(|agent| alias.ends_with(agent.as_str())))
+            else {
+                continue;
+            };
+            for table in output("nft", &["list", "tables", "inet"]).lines() {
+                let table = table.rsplit(' ').next().unwrap_or_default();
+                if output("nft", &["list", "table", "inet", table]).contains(name) {
+                    for family in ["inet", "bridge"] {
+                        output("nft", &["delete", "table", family, table]);
+                    }
+                }
+            }
+            output("ip", &["link", "del", name]);
+        }
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         for mut child in self.up.take().into_iter().chain(self.agents.drain(..)) {
@@ -208,6 +250,7 @@ impl Drop for World {
                 let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
             }
         }
+        self.take_down_networks();
         if std::thread::panicking() {
             eprintln!("the log ends with:\n{}", self.log_tail());
         }
