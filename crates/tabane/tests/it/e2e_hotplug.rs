@@ -79,9 +79,10 @@ fn e2e_a_nic_of_a_user_network_comes_and_goes() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let forward = format!("{}:80", taken.local_addr().unwrap().port());
     world.ok(&["vm", "plug", "a", "--network", "default", "--forward", &forward]);
+    let holder = format!("is in use by process {}", std::process::id());
     world.eventually("the used port is told of", || {
         let told = world.get("vm", "a")["status"]["conditions"].to_string();
-        told.contains("is in use by it-") && told.contains("forward another port")
+        told.contains(&holder) && told.contains("forward another port")
     });
     assert_eq!(world.get("vm", "a")["status"]["phase"], "running");
     world.ok(&["vm", "unplug", "a", "nic2", "--wait", "observed"]);

@@ -10,6 +10,7 @@ mod e2e_drain;
 mod e2e_console;
 mod e2e_display;
 mod e2e_guests;
+mod e2e_hostlost;
 mod e2e_hosts;
 mod e2e_hotplug;
 mod e2e_images;
