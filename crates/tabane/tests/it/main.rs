@@ -14,6 +14,7 @@ mod e2e_hostlost;
 mod e2e_hosts;
 mod e2e_hotplug;
 mod e2e_images;
+mod e2e_kvm;
 mod e2e_networks;
 mod e2e_storage;
 mod terminal;
