@@ -5,6 +5,7 @@
 //! placement controller writes `spec.host`, hosts write the status.
 
 pub mod api;
+mod catalogue;
 mod condition;
 mod disk;
 mod event;
@@ -24,6 +25,7 @@ mod token;
 mod validate;
 mod vm;
 
+pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};

@@ -95,14 +95,17 @@ pub struct Up {
     pub name: Option<Name>,
 }
 
+/// What can be waited for. Checked here too: the server hears of it only after the change was made.
+const WAITS: [&str; 7] = ["running", "agent", "stopped", "paused", "ready", "observed", "deleted"];
+
 /// How a change is made.
 #[derive(Args, Clone, Default)]
 pub struct Change {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Wait until it is so far: running, agent, stopped, paused, ready, deleted
-    #[arg(long, value_name = "STATE")]
+    /// Wait until it is so far
+    #[arg(long, value_name = "STATE", value_parser = WAITS)]
     pub wait: Option<String>,
     /// How long to wait
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]

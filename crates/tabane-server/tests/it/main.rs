@@ -10,6 +10,7 @@ mod world;
 
 mod audit;
 mod auth;
+mod catalogue;
 mod disks;
 mod dry_run;
 mod hosts;

@@ -40,6 +40,9 @@ impl Answer {
         let problem: Problem = serde_json::from_slice(&self.body).unwrap();
         assert_eq!((self.status, problem.code.as_str()), (status, code), "{problem:?}");
         assert_eq!(problem.status, status);
+        let known =
+            tabane_model::known_problem(code).unwrap_or_else(|| panic!("{code} is not in the catalogue"));
+        assert!(known.statuses.contains(&status), "{known:?} came with {status}");
         assert_eq!(problem.kind, format!("/v1/problems/{code}"));
         assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "{problem:?}");
         problem

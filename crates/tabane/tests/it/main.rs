@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e_drain;
+mod e2e_badinput;
 mod e2e_console;
 mod e2e_display;
 mod e2e_guests;
@@ -17,5 +18,6 @@ mod e2e_images;
 mod e2e_kvm;
 mod e2e_networks;
 mod e2e_storage;
+mod help;
 mod terminal;
 mod world;
