@@ -200,6 +200,32 @@ fn e2e_two_of_a_kind_do_not_get_in_each_others_way() {
 }
 
 #[test]
+fn e2e_a_forward_of_a_used_port_waits_for_it() {
+    let world = World::with_tiny();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let number = port.local_addr().unwrap().port();
+    let forward = format!("{number}:22");
+    let create =
+        ["vm", "create", "a", "--image", "tiny", "--memory", "192MiB", "--forward", &forward, "--start"];
+    world.ok(&create);
+    let holder = format!("port {number} of 127.0.0.1 is in use by process {}", std::process::id());
+    world.eventually("the VM tells who has the port", || {
+        let told = world.get("vm", "a")["status"]["conditions"].to_string();
+        told.contains(&holder) && told.contains("forward another port, or free this one")
+    });
+    assert_eq!(world.get("vm", "a")["status"]["pid"], serde_json::Value::Null);
+    assert!(world.events().contains(&holder), "{}", world.events());
+    let of_qemu = processes(&world.path().join("host/vms"));
+    assert_eq!(of_qemu, 0, "no QEMU is there");
+    drop(port);
+    world.eventually("it starts by itself", || world.get("vm", "a")["status"]["phase"] == "running");
+    assert!(TcpListener::bind(("127.0.0.1", number)).is_err(), "the port is the guest's");
+    world.ok(&["vm", "delete", "a", "--wait", "deleted"]);
+    assert_eq!(processes(&world.path().join("host/vms")), 0);
+    assert!(TcpListener::bind(("127.0.0.1", number)).is_ok());
+}
+
+#[test]
 fn e2e_a_host_without_qemu_says_so() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
