@@ -243,6 +243,7 @@ fn admit_nics(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chang
     for (i, nic) in new.spec.nics.iter_mut().enumerate() {
         let field = format!("spec.nics[{i}]");
         let network = referred::<Network>(app, &format!("{field}.network"), &nic.network, change)?;
+        stays_as_it_is(old, nic, &field)?;
         let before = had(nic);
         // What was given once stays when a later request leaves it out.
         nic.mac = nic
@@ -306,6 +307,27 @@ fn admit_nics(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chang
         {
             change.delete_private(keys::address(&nic.network, address));
         }
+    }
+    Ok(())
+}
+
+/// The host plugs nics in and out by name: it would leave a changed one as it is, and its guest cut off.
+fn stays_as_it_is(old: Option<&Vm>, nic: &Nic, field: &str) -> Result<()> {
+    let running = old.filter(|vm| vm.status.pid.is_some());
+    let Some(before) = running.and_then(|vm| vm.spec.nics.iter().find(|n| n.name == nic.name)) else {
+        return Ok(());
+    };
+    let moves = nic.network != before.network
+        || nic.mac.is_some_and(|mac| Some(mac) != before.mac)
+        || nic.address.is_some_and(|address| Some(address) != before.address)
+        || nic.forwards != before.forwards;
+    if moves {
+        return Err(Error::fault(
+            field,
+            format!("{} is plugged into a VM that runs, and cannot be changed there", nic.name),
+            "plug in another one (`tabane vm plug`) and take this one out (`tabane vm unplug`), or shut the VM down \
+             first",
+        ));
     }
     Ok(())
 }

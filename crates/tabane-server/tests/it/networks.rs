@@ -144,3 +144,44 @@ async fn mac_and_address_survive_every_change() {
     world.patch("/v1/vms/web1", &json!({ "spec": { "nics": [] } })).await.expect(200);
     assert_eq!(held(&world, "n1").await, 0);
 }
+
+#[tokio::test]
+async fn a_nic_of_a_vm_that_runs_is_not_changed() {
+    let world = World::new().await;
+    nat(&world, "n1", "10.30.0.0/24").await;
+    nat(&world, "n2", "10.31.0.0/24").await;
+    let idle = Options { idle: true, ..Options::default() };
+    let host = FakeHost::join_with(&world, "h1", idle).await;
+    world.post("/v1/vms", &vm_in("web1", "n1")).await.expect(201);
+    world.until::<Vm>("web1", |vm| vm.spec.host.is_some()).await;
+    let vm = world.vm("web1").await;
+    let name = vm.spec.nics[0].name.clone();
+    let change = |more: serde_json::Value| {
+        let mut nic = json!({ "name": name, "network": "n1" });
+        nic.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "spec": { "nics": [nic] } })
+    };
+    let running = tabane_model::VmStatus {
+        phase: tabane_model::VmPhase::Running,
+        pid: Some(4242),
+        ..Default::default()
+    };
+    host.say(&vm, &running).await.unwrap();
+    world.until::<Vm>("web1", |vm| vm.status.pid.is_some()).await;
+    for more in [
+        json!({ "network": "n2" }),
+        json!({ "mac": "52:54:00:00:00:01" }),
+        json!({ "address": "10.30.0.77" }),
+    ] {
+        let problem = world.patch("/v1/vms/web1", &change(more)).await.problem(400, "invalid_object");
+        assert_eq!(problem.field.as_deref(), Some("spec.nics[0]"));
+        assert!(problem.hint.unwrap().contains("tabane vm plug"));
+    }
+    assert_eq!(world.vm("web1").await.spec.nics, vm.spec.nics);
+    // As it is it may be sent again, and one that is off may be changed.
+    world.patch("/v1/vms/web1", &change(json!({}))).await.expect(200);
+    let off = tabane_model::VmStatus { phase: tabane_model::VmPhase::Stopped, ..Default::default() };
+    host.say(&world.vm("web1").await, &off).await.unwrap();
+    world.until::<Vm>("web1", |vm| vm.status.pid.is_none()).await;
+    world.patch("/v1/vms/web1", &change(json!({ "network": "n2" }))).await.expect(200);
+}
