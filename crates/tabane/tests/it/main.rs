@@ -6,10 +6,10 @@
 // A test that cannot go on should panic where it stands.
 #![allow(clippy::unwrap_used)]
 
-mod e2e_drain;
 mod e2e_badinput;
 mod e2e_console;
 mod e2e_display;
+mod e2e_drain;
 mod e2e_guests;
 mod e2e_hostlost;
 mod e2e_hosts;
