@@ -1,10 +1,13 @@
 //! This host's end of byte streams that the server asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tabane_client::{Client, Stream};
 use tabane_model::{
-    Class, Name, Problem,
+    Class, Name, Power, Problem,
     api::{ExecRequest, StreamKind, StreamOrder, exec_frame},
 };
 use tabane_qemu::agent::{ExecStatus, Input, Output, Program};
@@ -12,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Error, Result, agent::Shared, files, image, moving, vm::LiveParts};
 
+/// Shorter than the server waits for us.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const EXEC_TIMEOUT: Duration = Duration::from_secs(3600);
 const STDIN_BYTES_MAX: usize = 16 << 20;
 const PICTURE_BYTES_MAX: u64 = 64 << 20;
@@ -31,18 +36,18 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
     let open = async || -> Result<Stream> { Ok(client.answer_stream(host.as_str(), order.id).await?) };
     match &order.stream {
         StreamKind::Console { vm } => {
-            let parts = live(shared, vm)?;
+            let parts = live(shared, vm).await?;
             let stream = open().await?;
             parts.console.attach(stream).await;
         }
         StreamKind::Vnc { vm } => {
             let mut display =
-                tabane_qemu::socket::connect(&live(shared, vm)?.folder.join("vnc.sock")).await?;
+                tabane_qemu::socket::connect(&live(shared, vm).await?.folder.join("vnc.sock")).await?;
             let mut stream = open().await?;
             let _ = tokio::io::copy_bidirectional(&mut display, &mut stream).await;
         }
         StreamKind::Screenshot { vm } => {
-            let picture = screenshot(&live(shared, vm)?, order.id).await?;
+            let picture = screenshot(&live(shared, vm).await?, order.id).await?;
             let mut stream = open().await?;
             let sent = async {
                 stream.write_all(&picture).await?;
@@ -51,7 +56,7 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
             let _ = sent.await;
         }
         StreamKind::Exec { vm, exec } => {
-            let parts = live(shared, vm)?;
+            let parts = live(shared, vm).await?;
             parts.agent.ping_within(Duration::from_secs(5)).await.map_err(|_| {
                 let hint = "wait until it has booted (`--wait agent`), or install qemu-guest-agent in it";
                 Error::unfit(format!("the guest agent of {vm} does not answer"), hint)
@@ -80,10 +85,21 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
     Ok(())
 }
 
-fn live(shared: &Shared, vm: &Name) -> Result<LiveParts> {
-    shared.handle(vm).and_then(|handle| handle.live.get()).ok_or_else(|| {
-        Error::unfit(format!("the VM {vm} does not run"), format!("start it: `tabane vm start {vm}`"))
-    })
+/// The VM while it runs. An agent that has just started may not have looked at it yet: one that is to be on is waited for.
+async fn live(shared: &Shared, vm: &Name) -> Result<LiveParts> {
+    let until = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        if let Some(parts) = shared.handle(vm).and_then(|handle| handle.live.get()) {
+            return Ok(parts);
+        }
+        let is_to_be_on = !shared.objects.is_synced()
+            || shared.objects.vm(vm).is_some_and(|vm| matches!(vm.spec.power, Power::On | Power::Paused));
+        if !is_to_be_on || Instant::now() > until {
+            let hint = format!("start it: `tabane vm start {vm}`");
+            return Err(Error::unfit(format!("the VM {vm} does not run"), hint));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn screenshot(parts: &LiveParts, id: tabane_model::Uid) -> Result<Vec<u8>> {

@@ -18,6 +18,11 @@ fn devices() -> Vec<String> {
         .collect()
 }
 
+fn tables() -> String {
+    let output = Command::new("nft").args(["list", "tables"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 fn taps() -> usize {
     devices().iter().filter(|name| name.starts_with("tt")).count()
 }
@@ -108,7 +113,7 @@ fn e2e_a_nic_of_a_nat_network_comes_survives_and_goes() {
         return;
     }
     let mut world = World::with_tiny();
-    let before = devices();
+    let before = (devices(), tables());
     world.ok(&["network", "create", "lan", "--cidr", "10.231.7.0/24"]);
     world.tiny_vm("a", &[]);
     world.tiny_vm("b", &["--network", "lan"]);
@@ -173,7 +178,7 @@ fn e2e_a_nic_of_a_nat_network_comes_survives_and_goes() {
 
     world.ok(&["vm", "delete", "a", "b", "--wait", "deleted"]);
     world.ok(&["network", "delete", "lan"]);
-    world.eventually("nothing is left", || devices() == before);
+    world.eventually("nothing is left", || (devices(), tables()) == before);
 }
 
 fn vm_state(world: &World, vm: &str) -> std::path::PathBuf {

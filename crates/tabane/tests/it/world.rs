@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tabane");
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -199,6 +200,18 @@ fn output(program: &str, arguments: &[&str]) -> String {
     Command::new(program).args(arguments).output().map(|o| o.stdout_text()).unwrap_or_default()
 }
 
+/// The table of an agent's rules. It outlives the bridges for a moment, and so perhaps an agent that is killed then.
+fn table(agent: &str) -> Option<String> {
+    let agent: uuid::Uuid = agent.parse().ok()?;
+    let mut hasher = Sha256::new();
+    for part in [b"table".as_slice(), agent.as_bytes()] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let digits: String = hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("tabane_{digits}"))
+}
+
 impl World {
     /// What a test that failed leaves of its networks would be in the way of all that come after it.
     fn take_down_networks(&self) {
@@ -216,6 +229,11 @@ impl World {
         let agents =
             agents.filter_map(|file| serde_json::from_slice::<Value>(&std::fs::read(file).ok()?).ok());
         let agents: Vec<String> = agents.filter_map(|v| Some(v["agent"].as_str()?.to_owned())).collect();
+        for table in agents.iter().filter_map(|agent| table(agent)) {
+            for family in ["inet", "bridge"] {
+                output("nft", &["delete", "table", family, &table]);
+            }
+        }
         let links: Value = serde_json::from_str(&output("ip", &["-j", "link"])).unwrap_or_default();
         for link in links.as_array().into_iter().flatten() {
             let (name, alias) = (link["ifname"].as_str(), link["ifalias"].as_str().unwrap_or_default());
@@ -223,14 +241,6 @@ impl World {
             else {
                 continue;
             };
-            for table in output("nft", &["list", "tables", "inet"]).lines() {
-                let table = table.rsplit(' ').next().unwrap_or_default();
-                if output("nft", &["list", "table", "inet", table]).contains(name) {
-                    for family in ["inet", "bridge"] {
-                        output("nft", &["delete", "table", family, table]);
-                    }
-                }
-            }
             output("ip", &["link", "del", name]);
         }
     }
