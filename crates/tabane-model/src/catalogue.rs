@@ -38,6 +38,7 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("in_use", &[409], "Something else refers to the object."),
     known("name_taken", &[409], "An object of this kind has the name."),
     known("network_full", &[409], "The network has no free address."),
+    known("no_room", &[409], "The host of the VM has not enough memory left."),
     known("not_placed", &[409], "The VM has no host yet."),
     known("not_uploading", &[409], "The image does not wait for an upload."),
     known("stream_refused", &[409], "The host cannot serve the byte stream."),
