@@ -20,7 +20,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gdisk", "partition tables of images"),
     ("grub-common", "boot loaders of images"),
     ("grub-pc-bin", "boot loaders of images"),
-    ("grub-efi-amd64-bin", "boot loaders of images"),
     ("cpio", "tests of initramfs"),
     ("lz4", "tests of kernels"),
     ("xz-utils", "unpacks kernels"),

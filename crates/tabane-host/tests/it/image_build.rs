@@ -180,6 +180,36 @@ impl Machine {
     }
 }
 
+struct Tpm {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Tpm {
+    fn start(folder: &Path) -> Self {
+        let (state, socket) = (folder.join("tpm"), folder.join("tpm.sock"));
+        std::fs::create_dir(&state).unwrap();
+        let child = Command::new("swtpm")
+            .args(["socket", "--tpm2", "--tpmstate"])
+            .arg(format!("dir={}", state.display()))
+            .arg("--ctrl")
+            .arg(format!("type=unixio,path={}", socket.display()))
+            .spawn()
+            .unwrap();
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { child, socket }
+    }
+}
+
 fn decode(text: &str) -> String {
     let mut bits = 0u32;
     let mut count = 0;
@@ -267,7 +297,7 @@ async fn e2e_tiny_boots_and_obeys() {
     println!("tiny: off {:?} after guest-shutdown", machine.wait_for_end());
 }
 
-/// Boots a Debian image by BIOS without a seed, and by UEFI with one; on a larger disk than the image.
+/// Boots a Debian image by BIOS without a seed, and by UEFI with one, Secure Boot and a TPM; on a larger disk than the image.
 async fn debian(recipe: &str, id: &str) {
     let folder = tempfile::tempdir().unwrap();
     let built = build(recipe, folder.path()).await;
@@ -305,12 +335,23 @@ async fn debian(recipe: &str, id: &str) {
     println!("{recipe}, BIOS: off {:?} after the power button", machine.wait_for_end());
 
     let vars = folder.path().join("vars.fd");
-    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &vars).unwrap();
+    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd", &vars).unwrap();
     let user_data = "#cloud-config\nssh_authorized_keys: [ \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampleEx test\" ]\n";
     let seed = seed(folder.path(), user_data);
+    let tpm = Tpm::start(folder.path());
     let firmware = vec![
+        "-machine".into(),
+        "smm=on".into(),
+        "-global".into(),
+        "driver=cfi.pflash01,property=secure,value=on".into(),
+        "-chardev".into(),
+        format!("socket,id=tpm,path={}", tpm.socket.display()),
+        "-tpmdev".into(),
+        "emulator,id=tpm0,chardev=tpm".into(),
+        "-device".into(),
+        "tpm-crb,tpmdev=tpm0".into(),
         "-drive".into(),
-        "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
+        "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.ms.fd".into(),
         "-drive".into(),
         format!("if=pflash,format=raw,file={}", vars.display()),
     ];
@@ -324,6 +365,9 @@ async fn debian(recipe: &str, id: &str) {
     for expected in ["seeded", "/sys/firmware/efi", "ssh-ed25519", "10.0.2.15"] {
         assert!(found.contains(expected), "{found}");
     }
+    // The last byte of the variable is its value; the firmware's keys are Microsoft's, the loader is Debian's.
+    let secure = machine.shell("od -An -t u1 -j4 /sys/firmware/efi/efivars/SecureBoot-*; ls /dev/tpm0");
+    assert_eq!(secure.split_whitespace().collect::<Vec<_>>(), ["1", "/dev/tpm0"], "{secure}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ use tabane_qemu::img::{Format, Img, Output, Sandbox, Source};
 use uuid::Uuid;
 
 use super::gpt::{self, Partition, SECTOR_BYTES};
-use super::packages::{self, KEYRING};
+use super::packages::{self, KEYRING, Packages};
 use super::tool::{self, Needed, Tool};
 use super::work::Work;
 use super::{Error, Made, Progress, Report, Result, grub};
@@ -120,7 +120,9 @@ pub(super) async fn build(release: &Release, work: &Work, report: Report<'_>) ->
     report(Progress { step: "disk", fraction: 0.85, detail: "making the boot loader" });
     let grub = grub::make(work, &root_id.to_string()).await?;
     let esp = work.path("esp");
-    grub.efi_partition(&esp, ESP_BYTES).await?;
+    let packages = Packages::open(work, release.name).await?;
+    let signed = packages.unpack(&grub::SIGNED.map(String::from), "signed").await?;
+    grub.efi_partition(&esp, ESP_BYTES, &signed).await?;
     let partition = |kind, name, first, last| Partition { kind, id: Uuid::now_v7(), name, first, last };
     let mut table = gpt::table(
         Uuid::now_v7(),

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   BIOS:  sector 0 (boot.img) ──► BIOS boot partition (core.img, whose first sector loads the rest)
-//!   UEFI:  EFI system partition ──► EFI/BOOT/BOOTX64.EFI
+//!   UEFI:  EFI system partition ──► EFI/BOOT/BOOTX64.EFI (shim) ──► grubx64.efi ──► EFI/debian/grub.cfg
 //!            both ──► the file system with the right UUID ──► /boot/grub/grub.cfg
 //! ```
+//!
+//! For UEFI both programs are Debian's signed ones, so the guest starts with Secure Boot as well as without.
 //!
 //! Source: GRUB, util/setup.c (what `grub-bios-setup` does for a disk with a BIOS boot partition) and
 //! include/grub/i386/pc/boot.h (the places in boot.img and in core.img's first sector, diskboot.img).
@@ -19,7 +21,6 @@ use super::{Error, Result};
 pub(super) const TOOLS: &[Needed] = &[
     ("grub-mkimage", "grub-common"),
     ("../lib/grub/i386-pc/boot.img", "grub-pc-bin"),
-    ("../lib/grub/x86_64-efi/kernel.img", "grub-efi-amd64-bin"),
     ("mkfs.vfat", "dosfstools"),
     ("mmd", "mtools"),
     ("mcopy", "mtools"),
@@ -27,6 +28,7 @@ pub(super) const TOOLS: &[Needed] = &[
 
 const BOOT_IMAGE: &str = "/usr/lib/grub/i386-pc/boot.img";
 const MODULES: &[&str] = &[
+    "biosdisk",
     "part_gpt",
     "ext2",
     "normal",
@@ -54,11 +56,17 @@ const PROGRAM_END: usize = 0x1b8;
 /// The first entry of diskboot.img's list of blocks: first sector, number of sectors, segment.
 const BLOCK_LIST: usize = 512 - 12;
 
+/// Debian's signed programs, and the packages that they come in.
+pub(super) const SIGNED: [&str; 2] = ["shim-signed", "grub-efi-amd64-signed"];
+const SHIM: &str = "usr/lib/shim/shimx64.efi.signed";
+const GRUB: &str = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+
 /// The pieces of a boot loader.
 pub(super) struct Grub {
     boot: Vec<u8>,
     core: Vec<u8>,
-    efi: PathBuf,
+    /// Where to go on: the same for both firmwares.
+    early: PathBuf,
 }
 
 /// Makes GRUB's pieces, which look for the file system with this UUID.
@@ -67,16 +75,11 @@ pub(super) async fn make(work: &Work, root: &str) -> Result<Grub> {
         "search --no-floppy --fs-uuid --set=root {root}\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
     );
     let early = work.write("grub-early.cfg", early)?;
-    let image = |format: &str, name: &str, modules: &[&str]| {
-        let path = work.path(name);
-        let tool = Tool::new("grub-mkimage").arg("-O").arg(format).arg("-o").arg(&path).arg("-c").arg(&early);
-        let tool = tool.args(["-p", "/boot/grub"]).args(MODULES).args(modules);
-        async move { tool.run().await.map(|_| path) }
-    };
-    image("i386-pc", "core.img", &["biosdisk"]).await?;
-    let efi = image("x86_64-efi", "bootx64.efi", &["fat", "efi_gop", "all_video"]).await?;
+    let core = work.path("core.img");
+    let tool = Tool::new("grub-mkimage").args(["-O", "i386-pc", "-o"]).arg(&core).arg("-c").arg(&early);
+    tool.args(["-p", "/boot/grub"]).args(MODULES).run().await?;
     let boot = std::fs::read(BOOT_IMAGE).map_err(Error::file("read", BOOT_IMAGE))?;
-    Ok(Grub { boot, core: work.read("core.img")?, efi })
+    Ok(Grub { boot, core: work.read("core.img")?, early })
 }
 
 impl Grub {
@@ -106,14 +109,21 @@ impl Grub {
         Ok(core)
     }
 
-    /// An EFI system partition, made as a file of its own.
-    pub(super) async fn efi_partition(&self, path: &Path, size_bytes: u64) -> Result<()> {
+    /// An EFI system partition, made as a file of its own. `signed` is where the packages of [`SIGNED`] are unpacked.
+    pub(super) async fn efi_partition(&self, path: &Path, size_bytes: u64, signed: &Path) -> Result<()> {
         let file = std::fs::File::create(path).map_err(Error::file("make", path))?;
         file.set_len(size_bytes).map_err(Error::file("make", path))?;
         drop(file);
         Tool::new("mkfs.vfat").args(["-F", "32", "-s", "1", "-n", "ESP"]).arg(path).run().await?;
-        Tool::new("mmd").arg("-i").arg(path).args(["::/EFI", "::/EFI/BOOT"]).run().await?;
-        Tool::new("mcopy").arg("-i").arg(path).arg(&self.efi).arg("::/EFI/BOOT/BOOTX64.EFI").run().await?;
+        let folders = ["::/EFI", "::/EFI/BOOT", "::/EFI/debian"];
+        Tool::new("mmd").arg("-i").arg(path).args(folders).run().await?;
+        for (from, to) in [
+            (signed.join(SHIM), "::/EFI/BOOT/BOOTX64.EFI"),
+            (signed.join(GRUB), "::/EFI/BOOT/grubx64.efi"),
+            (self.early.clone(), "::/EFI/debian/grub.cfg"),
+        ] {
+            Tool::new("mcopy").arg("-i").arg(path).arg(from).arg(to).run().await?;
+        }
         Ok(())
     }
 }

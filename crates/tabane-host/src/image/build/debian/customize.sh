@@ -16,9 +16,12 @@ EOF
 # A menu that is shown and does not wait: whoever presses a key in time can choose.
 put /boot/grub/grub.cfg <<EOF
 set timeout=0
-serial --unit=0 --speed=115200
-terminal_input console serial
-terminal_output console serial
+# The signed GRUB of UEFI has no serial terminal; the firmware writes to the serial port itself.
+if [ "\$grub_platform" = pc ]; then
+	serial --unit=0 --speed=115200
+	terminal_input console serial
+	terminal_output console serial
+fi
 menuentry "Debian GNU/Linux" {
 	search --no-floppy --fs-uuid --set=root $ROOT_UUID
 	linux /vmlinuz root=UUID=$ROOT_UUID ro console=tty0 console=ttyS0,115200 quiet no_timer_check
