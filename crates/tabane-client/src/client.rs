@@ -55,6 +55,11 @@ fn tls_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
     Error::Tls { source: source.into() }
 }
 
+/// Chooses the cryptography of this process's HTTP clients; to be called before one is made.
+pub fn prepare_tls() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 fn tls(ca: CertificateDer<'static>) -> Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(ca).map_err(tls_failed)?;
@@ -71,7 +76,7 @@ impl Client {
     /// Prepares the client; for a remote server it fetches the authority and compares it with the fingerprint.
     pub async fn connect(target: Target, token: Option<String>) -> Result<Self> {
         // reqwest asks for a process-wide provider even where a configuration is given.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        prepare_tls();
         let builder = || reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).http1_only().no_proxy();
         let (http, base) = match &target {
             Target::Local(path) => (builder().unix_socket(path.clone()), LOCAL_BASE.to_owned()),

@@ -14,15 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
 use tabane_model::{
     EventLevel, Image, ImageFormat, ImagePhase, ImageSource, ImageStatus, Kind, Progress, set_condition,
 };
 use tabane_qemu::img::{Img, Output, Sandbox, Source};
-use tokio::io::AsyncWriteExt;
 
 use super::{
     build,
+    fetch::Fetch,
     inspect::{self, Stated},
     store::{About, Stored, digest_of},
     transfer,
@@ -31,9 +30,6 @@ use crate::{Error, Result, agent::Shared, files, users};
 
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-const TRIES: u32 = 5;
 
 pub async fn run(shared: Arc<Shared>, image: Arc<Image>) {
     let work = Work { told: Mutex::new(None), shared, image };
@@ -144,67 +140,15 @@ impl Work {
         self.shared.images.store().adopt(&built.folder, about)
     }
 
-    /// Downloads into `.part`, going on where an earlier try stopped.
+    /// Downloads, going on where an earlier try stopped.
     async fn fetch(&self, url: &str) -> Result<()> {
         let part = transfer::incoming(&self.shared, &self.image, "part");
-        let mut last = None;
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                tokio::time::sleep(Duration::from_secs(1 << attempt)).await;
-            }
-            match self.fetch_rest(url, &part).await {
-                Ok(()) => {
-                    return files::rename(&part, &transfer::incoming(&self.shared, &self.image, "full"));
-                }
-                Err(error @ Error::Unfit { .. }) => return Err(error),
-                Err(error) => last = Some(error),
-            }
-        }
-        let told = last.map_or_else(String::new, |error| error.told());
-        Err(Error::unfit(
-            format!("cannot download {url}: {told}"),
-            "check the address and the host's way out",
-        ))
-    }
-
-    async fn fetch_rest(&self, url: &str, part: &Path) -> Result<()> {
-        let failed = |error: reqwest::Error| Error::Stream(crate::error::chain(&error));
-        let have = part.metadata().map_or(0, |m| m.len());
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-        let mut request = http.build().map_err(failed)?.get(url);
-        if have > 0 {
-            request = request.header(reqwest::header::RANGE, format!("bytes={have}-"));
-        }
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status();
-        // The whole file is there already: an earlier try ended just before it was renamed.
-        if status == reqwest::StatusCode::RANGE_NOT_SATISFIABLE && have > 0 {
-            return Ok(());
-        }
-        if status.is_client_error() {
-            return Err(Error::unfit(format!("{url} answers {status}"), "check the address"));
-        }
-        let response = response.error_for_status().map_err(failed)?;
-        let resumed = status == reqwest::StatusCode::PARTIAL_CONTENT;
-        let mut done = if resumed { have } else { 0 };
-        let whole = response.content_length().map(|rest| done + rest);
-        let mut options = tokio::fs::OpenOptions::new();
-        options.create(true).write(true).append(resumed).truncate(!resumed);
-        let mut file = options.open(part).await.map_err(Error::file("open", part))?;
-        let mut body = response.bytes_stream();
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(failed)?;
-            file.write_all(&chunk).await.map_err(Error::file("write", part))?;
-            done += chunk.len() as u64;
+        let progress = |done: u64, whole: Option<u64>| {
             let fraction = whole.map_or(0.0, |whole| done as f32 / whole.max(1) as f32);
-            let detail = tabane_model::format_bytes(done);
-            self.progress(ImagePhase::Fetching, "download", fraction * 0.7, detail);
-        }
-        file.sync_all().await.map_err(Error::file("write", part))?;
-        match whole {
-            Some(whole) if done < whole => Err(Error::Stream("the connection ended early".into())),
-            _ => Ok(()),
-        }
+            self.progress(ImagePhase::Fetching, "download", fraction * 0.7, tabane_model::format_bytes(done));
+        };
+        Fetch::new(url, &part).run(&progress).await?;
+        files::rename(&part, &transfer::incoming(&self.shared, &self.image, "full"))
     }
 
     async fn check(&self, file: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Images on this host: made ready here, copied from other hosts, kept by content.
 
 pub mod build;
+mod fetch;
 pub mod inspect;
 mod make;
 mod store;
@@ -150,6 +151,7 @@ impl Images {
         });
         if shared.objects.is_synced() {
             self.collect_garbage(shared);
+            transfer::sweep_incoming(shared);
         }
     }
 

@@ -104,9 +104,25 @@ pub fn received_bytes(shared: &Shared, image: &Image) -> u64 {
 
 /// Once the image is made, or cannot be, what it was made from is not needed any more.
 pub fn forget_incoming(shared: &Shared, image: &Image) {
-    for ending in ["part", "full"] {
+    for ending in ["part", "from", "full"] {
         if let Err(error) = files::remove(&incoming(shared, image, ending)) {
             tracing::warn!(image = %image.meta.name, error = error.told(), "cannot remove an upload");
+        }
+    }
+}
+
+/// Removes what came for images that are gone.
+pub fn sweep_incoming(shared: &Shared) {
+    let known: Vec<String> =
+        shared.objects.images().iter().map(|image| image.meta.uid.simple().to_string()).collect();
+    for entry in std::fs::read_dir(shared.folders.incoming()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if known.iter().any(|uid| uid == stem) {
+            continue;
+        }
+        if let Err(error) = files::remove(&path) {
+            tracing::warn!(error = error.told(), "cannot remove what came for an image that is gone");
         }
     }
 }
@@ -143,12 +159,17 @@ impl Upload {
         let path = incoming(shared, &self.image, "part");
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut told = std::time::Instant::now();
+        let mut broken_off = Ok(());
         while self.received < self.size {
             let wanted = (self.size - self.received).min(CHUNK_BYTES as u64) as usize;
-            let read = stream.read(&mut buffer[..wanted]).await.map_err(broken)?;
-            if read == 0 {
-                break;
-            }
+            let read = match stream.read(&mut buffer[..wanted]).await {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) => {
+                    broken_off = Err(broken(error));
+                    break;
+                }
+            };
             self.file.write_all(&buffer[..read]).map_err(Error::file("write", &path))?;
             self.received += read as u64;
             if told.elapsed() > std::time::Duration::from_secs(1) {
@@ -163,10 +184,11 @@ impl Upload {
             // The client's sign that everything is on disk.
             let _ = stream.write_all(b"!").await;
         } else {
+            // Whoever goes on has to know where.
             self.tell(shared);
         }
         let _ = stream.shutdown().await;
-        Ok(())
+        broken_off
     }
 
     fn tell(&self, shared: &Shared) {

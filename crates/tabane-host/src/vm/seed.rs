@@ -41,6 +41,8 @@ fn user_data(vm: &Vm, hostname: &str, defaults: &Defaults<'_>) -> Vec<u8> {
         set("fqdn", hostname.into());
     }
     set("preserve_hostname", false.into());
+    // So that the name, the long one too, is known in the guest without a name server.
+    set("manage_etc_hosts", "localhost".into());
     if let Some(user) = init.user.as_deref().or(defaults.user) {
         let mut entry = serde_yaml_ng::Mapping::new();
         entry.insert("name".into(), user.into());

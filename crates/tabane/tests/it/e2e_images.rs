@@ -96,3 +96,107 @@ fn e2e_hostile_images_are_refused_with_the_reason() {
         count("images") == 0 && count("incoming") == 0
     });
 }
+
+/// Serves a file with ranges, slowly; counts the bytes that it sends.
+fn slow_site(content: Vec<u8>) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/disk.raw", listener.local_addr().unwrap());
+    let sent = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream);
+            let mut request = String::new();
+            while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request).is_ok_and(|n| n > 0) {}
+            let range = request.lines().find_map(|l| {
+                l.to_ascii_lowercase().strip_prefix("range: bytes=")?.trim_end_matches('-').parse().ok()
+            });
+            let first: usize = range.unwrap_or(0);
+            let status = if first > 0 {
+                format!("206 Partial\r\nContent-Range: bytes {first}-{}/{}", content.len() - 1, content.len())
+            } else {
+                "200 OK".into()
+            };
+            let rest = &content[first..];
+            let mut stream = reader.into_inner();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nETag: \"v1\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                rest.len()
+            );
+            let _ = stream.write_all(head.as_bytes());
+            for chunk in rest.chunks(256 << 10) {
+                if stream.write_all(chunk).is_err() {
+                    break;
+                }
+                counted.fetch_add(chunk.len(), Ordering::Relaxed);
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+    });
+    (url, sent)
+}
+
+fn incoming_bytes(world: &World) -> u64 {
+    let entries = std::fs::read_dir(world.path().join("host/incoming")).into_iter().flatten().flatten();
+    entries.filter_map(|e| Some(e.metadata().ok()?.len())).sum()
+}
+
+#[test]
+fn e2e_a_download_goes_on_after_the_agent_was_killed() {
+    const BYTES: usize = 32 << 20;
+    let mut world = World::start();
+    let content: Vec<u8> = (0..BYTES as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let file = world.path().join("disk.raw");
+    std::fs::write(&file, &content).unwrap();
+    let told = Command::new("sha256sum").arg(&file).output().unwrap();
+    let sum = String::from_utf8(told.stdout).unwrap()[..64].to_owned();
+    let (url, sent) = slow_site(content);
+    world.ok(&["image", "import", "far", &url, "--sha256", &sum, "--format", "raw", "--no-wait"]);
+    world.eventually("some of it is there", || incoming_bytes(&world) > 8 << 20);
+    world.kill_up();
+    let before = incoming_bytes(&world);
+    world.up();
+    world.eventually("it is ready", || world.get("image", "far")["status"]["phase"] == "ready");
+    // What was on its way when the agent died is sent again, and no more.
+    let sent = sent.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < BYTES + (6 << 20), "{sent} bytes were sent, {before} had arrived");
+    // It is the same image as the file itself.
+    world.ok(&["image", "import", "near", text(&file), "--format", "raw"]);
+    let [far, near] = ["far", "near"].map(|name| world.get("image", name)["status"]["digest"].clone());
+    assert_eq!(far, near);
+    world.eventually("nothing is left", || incoming_bytes(&world) == 0);
+}
+
+#[test]
+fn e2e_an_upload_that_broke_off_goes_on() {
+    let world = World::start();
+    let file = world.path().join("large.raw");
+    std::fs::File::create(&file).unwrap().set_len(2 << 30).unwrap();
+    let import = ["image", "import", "large", text(&file), "--format", "raw"];
+    let mut child = world.command(&import).stdout(std::process::Stdio::null()).spawn().unwrap();
+    world.eventually("some of it is there", || incoming_bytes(&world) > 100 << 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = incoming_bytes(&world);
+    assert!(before < 2 << 30, "it was too fast to be broken off");
+    let mut child = world.command(&import).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut least = u64::MAX;
+    let status = loop {
+        match incoming_bytes(&world) {
+            // Taken away when it has become the image.
+            0 => {}
+            bytes => least = least.min(bytes),
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(status.success());
+    assert!(least >= before, "it began anew: {least} after {before}");
+    assert_eq!(world.get("image", "large")["status"]["virtual_size_bytes"], 2u64 << 30);
+}

@@ -47,6 +47,7 @@ impl World {
     pub fn up(&mut self) {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("up.log")).unwrap();
+        let before = self.addresses();
         let mut command = self.command(&["up", "--name", "h1", "--listen", "127.0.0.1:0"]);
         command
             .env("TABANE_LOG", "info,tabane_host=debug,tabane_server=debug")
@@ -55,10 +56,17 @@ impl World {
             .stderr(log);
         self.up = Some(command.spawn().unwrap());
         let started = Instant::now();
-        while !self.run(&["host", "get", "h1", "-o", "json"]).stdout_text().contains("\"ready\"") {
+        let ready = || self.run(&["host", "get", "h1", "-o", "json"]).stdout_text().contains("\"ready\"");
+        // What is stored of the host says that it is ready before this server has said where it listens.
+        while self.addresses() == before || !ready() {
             assert!(started.elapsed() < READY_TIMEOUT, "not ready: {}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// How often a server has said where it listens.
+    fn addresses(&self) -> usize {
+        self.log().lines().filter(|l| l.trim().starts_with("API ")).count()
     }
 
     pub fn log(&self) -> String {
@@ -263,6 +271,13 @@ impl Drop for World {
         self.take_down_networks();
         if std::thread::panicking() {
             eprintln!("the log ends with:\n{}", self.log_tail());
+            let entries = std::fs::read_dir(self.path()).into_iter().flatten().flatten();
+            let logs = entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "log"));
+            for log in logs.filter(|p| !p.ends_with("up.log")) {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                eprintln!("{}:\n{}", log.display(), lines[lines.len().saturating_sub(15)..].join("\n"));
+            }
         }
     }
 }
