@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("grub-pc-bin", "boot loaders of images"),
     ("cpio", "tests of initramfs"),
     ("lz4", "tests of kernels"),
+    ("xfsprogs", "tests of reflinks"),
     ("xz-utils", "unpacks kernels"),
     ("zstd", "unpacks kernels"),
     ("dnsmasq-base", "DHCP and DNS of nat networks"),

@@ -72,3 +72,58 @@ fn e2e_a_full_pool_stops_writers_and_loses_nothing() {
     assert_eq!(world.exec("a", check), "");
     assert!(world.events().contains("the storage takes writes again"));
 }
+
+/// XFS on a file, at a folder; nothing where that cannot be mounted.
+fn mount_xfs(file: &std::path::Path, folder: &std::path::Path) -> Option<Mount> {
+    std::fs::File::create(file).unwrap().set_len(1 << 30).unwrap();
+    let made = Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(file).status();
+    assert!(made.is_ok_and(|s| s.success()), "mkfs.xfs of xfsprogs is needed");
+    std::fs::create_dir(folder).unwrap();
+    let mount = Mount(folder.to_path_buf());
+    let mounted = Command::new("mount").args(["-o", "loop"]).arg(file).arg(folder).output().unwrap();
+    if !mounted.status.success() {
+        eprintln!("left out, nothing can be mounted here: {}", String::from_utf8_lossy(&mounted.stderr));
+        return None;
+    }
+    Some(mount)
+}
+
+#[test]
+fn e2e_a_full_clone_shares_its_blocks_where_the_file_system_can() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mut mount = None;
+    let world = World::start_with(|data| mount = mount_xfs(&folder.path().join("xfs"), &data.join("host")));
+    if mount.is_none() {
+        return;
+    }
+    world.ok(&["image", "build", "tiny"]);
+    world.eventually("the pool says what it can do", || {
+        world.get("pool", "local")["status"]["hosts"]["h1"]["reflink"] == true
+    });
+    world.ok(&[
+        "vm",
+        "create",
+        "full",
+        "--image",
+        "tiny",
+        "--memory",
+        "192MiB",
+        "--full-clone",
+        "--wait",
+        "stopped",
+    ]);
+    let disk = std::fs::read_dir(world.path().join("host/pool")).unwrap().flatten().map(|e| e.path());
+    let disk = disk.into_iter().find(|p| p.extension().is_some_and(|e| e == "qcow2")).unwrap();
+    let extents = Command::new("filefrag").arg("-v").arg(&disk).output().unwrap();
+    let extents = String::from_utf8_lossy(&extents.stdout).into_owned();
+    assert!(extents.contains("shared"), "{extents}");
+    let info = Command::new("qemu-img").args(["info", "-U"]).arg(&disk).output().unwrap();
+    let info = String::from_utf8_lossy(&info.stdout).into_owned();
+    assert!(info.contains("file format: qcow2") && !info.contains("backing file"), "{info}");
+    world.ok(&["vm", "start", "full", "--wait", "agent", "--timeout", "240"]);
+    assert!(world.exec("full", "mount").contains("/dev/vda"));
+    // A folder cannot go while something is mounted in it.
+    let data = world.path().to_path_buf();
+    drop((world, mount));
+    let _ = std::fs::remove_dir_all(data);
+}

@@ -24,9 +24,15 @@ pub struct World {
 
 impl World {
     pub fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// Lets the data folder be prepared first.
+    pub fn start_with(prepare: impl FnOnce(&Path)) -> Self {
         // QEMUs run as users of their own and must be able to pass.
         let folder = tempfile::Builder::new().prefix("tabane-e2e-").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        prepare(folder.path());
         let mut world = Self { folder, up: None, agents: Vec::new() };
         world.up();
         world
