@@ -41,6 +41,35 @@ pub fn used_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |m| std::os::unix::fs::MetadataExt::blocks(&m) * 512)
 }
 
+/// Whether the disk was ever ready. What is said of it later keeps its size, also when it fails.
+pub fn was_made(disk: &Disk) -> bool {
+    disk.status.phase == DiskPhase::Ready || disk.status.size_bytes > 0
+}
+
+/// What is told of a disk.
+pub fn status(disk: &Disk, made: &Result<Ready>) -> DiskStatus {
+    let mut status = DiskStatus { observed_generation: disk.meta.generation, ..DiskStatus::default() };
+    match made {
+        Ok(ready) => {
+            status.phase = DiskPhase::Ready;
+            status.size_bytes = ready.size_bytes;
+            status.used_bytes = used_bytes(&ready.path);
+            status.image_digest = ready.image.as_ref().map(|i| i.digest.clone());
+        }
+        Err(error) => {
+            status.size_bytes = disk.status.size_bytes;
+            status.image_digest.clone_from(&disk.status.image_digest);
+            if !matches!(error, Error::NotYet(_)) {
+                status.phase = DiskPhase::Failed;
+                let now = jiff::Timestamp::now();
+                let told = error.told();
+                tabane_model::set_condition(&mut status.conditions, "ready", false, "failed", told, now);
+            }
+        }
+    }
+    status
+}
+
 /// Where the disk's file is on this host.
 pub fn place(shared: &Shared, disk: &Disk) -> Result<PathBuf> {
     Ok(path(&pool::ensure(shared, &disk.spec.pool)?, disk))
@@ -52,7 +81,7 @@ pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
     let path = path(&folder, disk);
     if !path.exists() {
         // To make it anew would give the guest an empty disk in place of its own.
-        if disk.status.phase == DiskPhase::Ready {
+        if was_made(disk) {
             return Err(Error::unfit(
                 format!("the file of the disk {} is gone: {}", disk.meta.name, path.display()),
                 "if its pool is a file system of its own, mount it; otherwise put the file back",
@@ -201,28 +230,11 @@ pub async fn sweep(shared: &Shared) {
                 _ => Ok(ready),
             }
         };
-        let mut status = DiskStatus { observed_generation: disk.meta.generation, ..DiskStatus::default() };
-        match result.await {
-            Ok(ready) => {
-                status.phase = DiskPhase::Ready;
-                status.size_bytes = ready.size_bytes;
-                status.used_bytes = used_bytes(&ready.path);
-                status.image_digest = ready.image.map(|i| i.digest);
-            }
-            Err(Error::NotYet(_)) => continue,
-            Err(error) => {
-                status.phase = DiskPhase::Failed;
-                let now = jiff::Timestamp::now();
-                tabane_model::set_condition(
-                    &mut status.conditions,
-                    "ready",
-                    false,
-                    "failed",
-                    error.told(),
-                    now,
-                );
-            }
+        let made = result.await;
+        if matches!(made, Err(Error::NotYet(_))) {
+            continue;
         }
+        let status = status(&disk, &made);
         shared.reporter.status(Kind::Disk, &disk.meta.name, disk.meta.uid, &status);
     }
 }

@@ -236,11 +236,7 @@ impl Work {
         let opened = OpenOptions::new().create(true).read(true).append(true).open(&part);
         let mut file = opened.map_err(Error::file("open", &part))?;
         let have = file.metadata().map_err(Error::file("read", &part))?.len();
-        let mut stream =
-            self.open(Part::Disk { disk: disk.meta.name.clone(), offset_bytes: have }).await.inspect_err(
-                // A file that is longer than the disk is no part of it.
-                |_| drop(files::remove(&part)),
-            )?;
+        let mut stream = self.open(Part::Disk { disk: disk.meta.name.clone(), offset_bytes: have }).await?;
         let head: DiskHead = read_head(&mut stream).await?;
         if head.absent {
             return files::remove(&part);

@@ -9,8 +9,7 @@ use crate::{Result, agent::Shared, cgroup, files, vm::State};
 pub fn clean(shared: &Shared) {
     for state in State::all(&shared.folders.vms()) {
         let ours = shared.objects.vms().iter().any(|vm| vm.meta.uid == state.uid);
-        let driven = shared.handle(&state.name).is_some();
-        if ours || driven || state.released.is_none() || state.process.is_some() {
+        if ours || state.released.is_none() || state.process.is_some() {
             continue;
         }
         match remove(shared, &state) {

@@ -5,7 +5,7 @@ use std::{fs::OpenOptions, io::Read, path::Path};
 use serde::Serialize;
 use tabane_client::Stream;
 use tabane_model::{
-    DiskPhase, Name, Uid,
+    Name, Uid,
     api::{LeavingPart, Part},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ pub async fn serve(
                 .filter(|d| d.spec.vm.as_ref() == Some(vm))
                 .ok_or_else(|| Error::Stream(format!("{disk} is no disk of {vm} on this host")))?;
             let path = disk::place(shared, &object)?;
-            if !path.exists() && object.status.phase != DiskPhase::Ready {
+            if !path.exists() && !disk::was_made(&object) {
                 let head = DiskHead { absent: true, ..DiskHead::default() };
                 return send_head(&mut open().await?, &head).await;
             }

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use tabane_core::vm::{Cause, Step};
-use tabane_model::{Disk, DiskPhase, DiskStatus, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm};
+use tabane_model::{Disk, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm};
 use tabane_qemu::{
     agent::ShutdownMode,
     command::{self, DirectBoot},
@@ -136,28 +136,7 @@ impl Driver {
             .disk(name)
             .ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
         let made = self.ensure_disk(inside, &object).await;
-        let mut status = DiskStatus { observed_generation: object.meta.generation, ..DiskStatus::default() };
-        match &made {
-            Ok(ready) => {
-                status.phase = DiskPhase::Ready;
-                status.size_bytes = ready.size_bytes;
-                status.used_bytes = disk::used_bytes(&ready.path);
-                status.image_digest = ready.image.as_ref().map(|i| i.digest.clone());
-            }
-            Err(Error::NotYet(_)) => status.phase = DiskPhase::Pending,
-            Err(error) => {
-                status.phase = DiskPhase::Failed;
-                let now = Timestamp::now();
-                tabane_model::set_condition(
-                    &mut status.conditions,
-                    "ready",
-                    false,
-                    "failed",
-                    error.told(),
-                    now,
-                );
-            }
-        }
+        let status = disk::status(&object, &made);
         self.shared.reporter.status(Kind::Disk, name, object.meta.uid, &status);
         let ready = made?;
         users::give(&ready.path, user, user).map_err(Error::file("give away", &ready.path))?;

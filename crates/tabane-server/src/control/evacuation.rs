@@ -11,12 +11,12 @@
 //! Invariant: a VM gets its new host only when the old one has said that it let go, and the new one that it has everything,
 //! both for this very move; and only if nobody has changed the VM in between.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tabane_core::place::{Room, place};
 use tabane_model::{
-    Disk, EventLevel, EventSpec, Host, HostPhase, Image, ImageCopy, ImagePhase, Kind, Move, Name, Reference,
-    Uid, Vm,
+    Disk, EventLevel, EventSpec, Host, HostPhase, Image, ImageCopy, ImagePhase, Kind, Move, Name, Pool,
+    Reference, Uid, Vm,
 };
 
 use super::placement::{carry, refuse, report, rooms, write};
@@ -131,18 +131,39 @@ async fn empty(app: &Arc<App>, host: &Name) {
         if free == 0 {
             break;
         }
-        match place(&vm.spec, None, &rooms) {
+        let (wide, narrow): (Vec<_>, Vec<_>) =
+            rooms.iter().cloned().partition(|room| room.host == *host || has_space(app, &vm, &room.host));
+        match place(&vm.spec, None, &wide) {
             Ok(to) => {
                 free -= 1;
                 carry(&mut rooms, &to, &vm);
                 report(&vm.meta.name, begin(app, &vm, to).await);
             }
             Err(refusal) => {
-                let message = format!("it cannot leave host {host}: {refusal}");
+                let mut message = format!("it cannot leave host {host}: {refusal}");
+                for room in narrow {
+                    message += &format!("; {}: its pools have no room for the disks", room.host);
+                }
                 report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
             }
         }
     }
+}
+
+/// Whether the host's pools can take the VM's disks as they are now. A pool that it has said nothing of is not judged.
+fn has_space(app: &App, vm: &Vm, host: &Name) -> bool {
+    let mut needed: BTreeMap<Name, u64> = BTreeMap::new();
+    for entry in &vm.spec.disks {
+        let Some(disk) = entry.disk.as_ref().and_then(|name| app.cache.get::<Disk>(name.as_str())) else {
+            continue;
+        };
+        let told = vm.status.disks.iter().find(|d| d.name == entry.name).map_or(0, |d| d.used_bytes);
+        *needed.entry(disk.spec.pool.clone()).or_default() += told.max(disk.status.used_bytes);
+    }
+    needed.into_iter().all(|(pool, bytes)| {
+        let there = app.cache.get::<Pool>(pool.as_str()).and_then(|p| p.status.hosts.get(host).cloned());
+        there.is_none_or(|pool| pool.ready && pool.free_bytes > bytes)
+    })
 }
 
 async fn begin(app: &Arc<App>, vm: &Arc<Vm>, to: Name) -> Result<()> {
