@@ -14,7 +14,9 @@ use crate::{
     wait,
 };
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
+/// Each takes some seconds.
+const ROUNDS_OF_VIRSH: usize = 5;
 
 fn tiny_vm(name: &str) -> Result<Vm> {
     let mut spec = VmSpec::new(1, 192 << 20);
@@ -49,7 +51,7 @@ pub async fn start() -> Result<Value> {
     };
     client.create(&Image::new(Meta::new("tiny".parse()?), spec), &wait("ready", 600)).await?;
     let (mut running, mut agent, mut by_hand, mut by_hand_agent) = (vec![], vec![], vec![], vec![]);
-    let (mut virsh, mut by_virsh) = (None, vec![]);
+    let (mut like, mut by_virsh) = (vec![], vec![]);
     for round in 0..ROUNDS {
         let name = format!("b{round}");
         eprintln!("round {} of {ROUNDS}", round + 1);
@@ -66,10 +68,11 @@ pub async fn start() -> Result<Value> {
         let (started, answered) = start_by_hand(up.folder.path(), &arguments).await?;
         by_hand.push(started);
         by_hand_agent.push(answered);
-        if round == 0 {
-            virsh = Virsh::open(up.folder.path(), &arguments)?;
-        }
-        if let Some(virsh) = &virsh {
+        like = arguments;
+    }
+    // Afterwards, since its daemons go on working for a while after each start.
+    if let Some(virsh) = Virsh::open(up.folder.path(), &like)? {
+        for _ in 0..ROUNDS_OF_VIRSH {
             by_virsh.push(virsh.start()?);
         }
     }
