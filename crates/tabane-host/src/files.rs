@@ -26,15 +26,27 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 pub fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let fresh = path.with_extension("new");
-    remove(&fresh)?;
+    fresh_file(&fresh, bytes, mode)?.sync_all().map_err(Error::file("write", &fresh))?;
+    rename(&fresh, path)
+}
+
+/// As [`write`], for what is compared with what it has to be before each use: it may be lost or torn by a power failure.
+pub fn write_derived(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fresh = path.with_extension("new");
+    fresh_file(&fresh, bytes, 0o600)?;
+    fs::rename(&fresh, path).map_err(Error::file("rename to", path))
+}
+
+fn fresh_file(path: &Path, bytes: &[u8], mode: u32) -> Result<File> {
+    remove(path)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
-        .open(&fresh)
-        .map_err(Error::file("create", &fresh))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::file("write", &fresh))?;
-    rename(&fresh, path)
+        .open(path)
+        .map_err(Error::file("create", path))?;
+    file.write_all(bytes).map_err(Error::file("write", path))?;
+    Ok(file)
 }
 
 /// Renames within a folder, durably.

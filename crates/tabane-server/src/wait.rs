@@ -121,6 +121,13 @@ fn message<R: tabane_model::Resource>(conditions: &[tabane_model::Condition]) ->
     why.map_or_else(|| format!("the {} failed", R::KIND), |c| c.message.clone())
 }
 
+/// Whether the status is from before its host's agent connected, or that host is away: nobody knows how the VM is.
+fn is_hearsay(app: &App, object: &Object, until: Until) -> bool {
+    let Object::Vm(vm) = object else { return false };
+    let Some(host) = vm.spec.host.as_ref().filter(|_| until != Until::Deleted) else { return false };
+    !(app.streams.is_connected(host) && app.control.has_told(host, vm.meta.uid))
+}
+
 /// Waits; answers with the object as it then is (`None` when it is gone and that was waited for).
 pub async fn wait(
     app: &Arc<App>,
@@ -130,18 +137,23 @@ pub async fn wait(
     timeout: Duration,
 ) -> Result<Option<Object>> {
     let mut revisions = app.cache.subscribe();
+    let mut told_more = app.control.told_more();
     let reached = async {
         loop {
             match app.cache.any(kind, name) {
                 None if until == Until::Deleted => return Ok(None),
                 None => return Err(Error::Missing { kind, name: name.into() }),
                 Some(object) => {
-                    if until.is_reached(&object)? {
+                    if !is_hearsay(app, &object, until) && until.is_reached(&object)? {
                         return Ok(Some(object));
                     }
                 }
             }
-            if revisions.changed().await.is_err() {
+            let gone = tokio::select! {
+                changed = revisions.changed() => changed.is_err(),
+                told = told_more.changed() => told.is_err(),
+            };
+            if gone {
                 return Err(Error::Bug("the cache is gone".into()));
             }
         }

@@ -169,7 +169,7 @@ impl Driver {
         let image = seed::image(&seed::files(vm, &seed::Defaults { user: default_user }));
         if std::fs::read(&path).ok().as_deref() != Some(&image) {
             // Secrets such as password hashes are in it: for the VM's own user alone.
-            files::write(&path, &image)?;
+            files::write_derived(&path, &image)?;
         }
         users::give(&path, user, user).map_err(Error::file("give away", &path))?;
         Ok(Some(path))

@@ -1,4 +1,4 @@
-//! What the child does between fork and exec.
+//! The child, and what it does until it is the program.
 //!
 //! The order matters: whatever needs rights or the host's view comes first, then the rights go, last the exec.
 //!
@@ -7,9 +7,12 @@
 //!           ► no_new_privs ► signals ► exec
 //! ```
 //!
-//! Invariant: after a fork of a program with threads only async-signal-safe calls are allowed (signal-safety(7)): no
-//! allocation, no locks, no panics. Users and groups are changed by raw system calls, because the library's wrappers
-//! try to reach threads that do not exist here.
+//! The child works in our memory, on a stack of its own, while the thread that made it stands still (clone(2) with
+//! CLONE_VM and CLONE_VFORK, as posix_spawn(3) does): a copy of the page tables would cost more than all of its steps.
+//!
+//! Invariant: only async-signal-safe calls (signal-safety(7)): no allocation, no locks, no panics, and nothing written
+//! but its own stack and `errno`. Users and groups are changed by raw system calls, because the library's wrappers try
+//! to reach the other threads, which are not the child's.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
@@ -59,11 +62,32 @@ struct CapabilityHeader {
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
-/// # Safety
-/// To be called in the child of a fork only; every pointer of the plan must be valid.
-pub(super) unsafe fn become_program(plan: &Plan<'_>) -> ! {
-    // SAFETY: system calls on valid memory, as the caller promises.
+/// Far more than the steps need; the kernel's own frames do not count.
+const STACK_BYTES: usize = 64 << 10;
+
+/// Returns the child's number once it is the program, or has ended.
+pub(super) fn start(plan: &Plan<'_>) -> std::io::Result<libc::pid_t> {
+    let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
+    // SAFETY: all of it is our own memory, which outlives the child's use of it since this thread stands still until then.
+    // No signal may arrive in the child: its handler would run in our memory, and believe to be us.
     unsafe {
+        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let top = stack.as_mut_ptr().add(stack.len());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let argument = std::ptr::from_ref(plan).cast_mut().cast();
+        let pid = libc::clone(become_program, top.cast(), flags, argument);
+        let failure = std::io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        if pid < 0 { Err(failure) } else { Ok(pid) }
+    }
+}
+
+extern "C" fn become_program(plan: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: system calls on valid memory: `start` hands over a plan that is alive.
+    unsafe {
+        let plan: &Plan<'_> = &*plan.cast_const().cast();
         let step = run_steps(plan);
         let word = [step, *libc::__errno_location()];
         libc::write(plan.report, word.as_ptr().cast(), size_of_val(&word));

@@ -1,14 +1,14 @@
 //! Starting a program that outlives us, with as few rights as it needs.
 //!
 //! ```text
-//!   here:   check, open, resolve ──fork──► wait for word from the child ──► ProcessId, or what failed and where
+//!   here:   check, open, resolve ──clone─► (stands still) ──► word from the child ──► ProcessId, or what failed where
 //!   child:                           └──► session, cgroups, handles, folder, rights (child.rs) ──► exec
 //! ```
 //!
 //! The standard library's `Command` is not used because its own error pipe may sit on a handle number that the
 //! program is to inherit, and because it cannot tell which step failed.
 //!
-//! Invariant: everything that needs memory or may fail for many reasons happens before the fork; the child makes
+//! Invariant: everything that needs memory or may fail for many reasons happens before the clone; the child makes
 //! system calls only.
 
 use std::ffi::{CString, OsStr, OsString};
@@ -136,15 +136,7 @@ impl Launch {
             core_bytes_max: self.core_bytes_max,
             report: report_there.as_raw_fd(),
         };
-        // SAFETY: the child makes system calls only, on memory that was laid out here, and never returns.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            // SAFETY: this is the child of the fork above, and every pointer of the plan is alive.
-            unsafe { child::become_program(&plan) }
-        }
-        if pid < 0 {
-            return Err(Error::System { action: "fork", source: std::io::Error::last_os_error() });
-        }
+        let pid = child::start(&plan).map_err(|source| Error::System { action: "fork", source })?;
         drop(report_there);
         drop(sources);
         finish(pid, File::from(report_here), program)

@@ -96,6 +96,7 @@ pub async fn watch(State(app): State<Arc<App>>, caller: Caller, Path(name): Path
     caller.must_be_host(&name)?;
     app.cache.expect::<Host>(name.as_str())?;
     app.control.heard(&name);
+    app.control.connected(&name);
     let orders = app.streams.connect(&name);
     let own = name.clone();
     let filter = move |kind: Kind, object_name: &Name, object: &Object| match kind {
@@ -240,6 +241,7 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
                 vm.status = status;
             })
             .await?;
+            app.control.told(host, vm.meta.uid);
             if gone && vm.meta.deleted_at.is_some() { remove_vm(app, &vm).await } else { Ok(()) }
         }
         Kind::Disk => {
@@ -362,5 +364,7 @@ async fn remove_vm(app: &Arc<App>, vm: &Vm) -> Result<()> {
     let mut change = Change::new(app);
     change.delete(vm);
     release_addresses(&vm.spec.nics, &mut change);
-    change.commit_unaudited().await.map(drop)
+    change.commit_unaudited().await?;
+    app.control.forget(vm.meta.uid);
+    Ok(())
 }

@@ -7,12 +7,17 @@ pub mod placement;
 
 use std::{collections::HashMap, sync::Mutex, time::Instant};
 
-use tabane_model::Name;
+use tabane_model::{Name, Uid};
+use tokio::sync::watch;
 
-/// What requests tell controllers without going through the store.
+/// What requests tell controllers, and those who wait, without going through the store.
 #[derive(Default)]
 pub struct Signals {
     heard: Mutex<HashMap<Name, Instant>>,
+    /// The host that has told how a VM is, since that host's agent connected last. A status from before may be that of
+    /// a VM which has died with its host.
+    told: Mutex<HashMap<Uid, Name>>,
+    told_more: watch::Sender<()>,
 }
 
 impl Signals {
@@ -23,5 +28,30 @@ impl Signals {
 
     pub fn heard_at(&self, host: &Name) -> Option<Instant> {
         self.heard.lock().expect("no holder of this lock panics").get(host).copied()
+    }
+
+    /// A host's agent begins anew: what it said before may have changed since.
+    pub fn connected(&self, host: &Name) {
+        self.told.lock().expect("no holder of this lock panics").retain(|_, by| by != host);
+    }
+
+    pub fn told(&self, host: &Name, vm: Uid) {
+        let before = self.told.lock().expect("no holder of this lock panics").insert(vm, host.clone());
+        if before.as_ref() != Some(host) {
+            self.told_more.send_replace(());
+        }
+    }
+
+    pub fn has_told(&self, host: &Name, vm: Uid) -> bool {
+        self.told.lock().expect("no holder of this lock panics").get(&vm) == Some(host)
+    }
+
+    pub fn forget(&self, vm: Uid) {
+        self.told.lock().expect("no holder of this lock panics").remove(&vm);
+    }
+
+    /// Changes with each VM that is told of for the first time.
+    pub fn told_more(&self) -> watch::Receiver<()> {
+        self.told_more.subscribe()
     }
 }

@@ -1,9 +1,10 @@
 //! Waiting for what a host does.
 
 use serde_json::json;
+use tabane_model::VmPhase;
 
 use crate::{
-    fake_host::{FakeHost, Options},
+    fake_host::{FakeHost, Options, status_report},
     world::{MIB, World, vm},
 };
 
@@ -69,4 +70,27 @@ async fn an_image_becomes_ready_on_one_host() {
         .await
         .problem(400, "invalid_object");
     assert_eq!(problem.hint.as_deref(), Some("use at least 1 GiB"));
+}
+
+#[tokio::test]
+async fn what_a_host_said_before_it_went_away_is_not_believed() {
+    let world = World::new().await;
+    let host = FakeHost::join(&world, "h1").await;
+    let mut object = vm("web1");
+    object["spec"]["power"] = json!("on");
+    world.post("/v1/vms?wait=running&timeout_s=5", &object).await.expect(201);
+    let said = world.until::<tabane_model::Vm>("web1", |vm| vm.status.phase == VmPhase::Running).await;
+    let client = host.client.clone();
+    drop(host);
+    // Its watch ends when the server next writes to it; until then it cannot be told from a silent one.
+    let mut events = client.watch_host("h1").await.unwrap();
+    world.get("/v1/vms/web1?wait=running&timeout_s=0").await.problem(504, "wait_timed_out");
+    let wait = world.get("/v1/vms/web1?wait=running&timeout_s=5");
+    let say = async {
+        events.next_host().await.unwrap();
+        // The very same: nothing in the store changes.
+        client.report("h1", &status_report(&said, &said.status)).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(wait, say);
+    answer.expect(200);
 }
