@@ -8,7 +8,7 @@ use std::{
 
 use tabane_model::{Kind, Meta, Name, Network, NetworkSpec, Pool, PoolSpec, Resource, Role, TokenSpec};
 use tabane_store::{Compare, Outcome, Store};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -50,15 +50,32 @@ pub struct App {
     pub control: control::Signals,
     pub authority: Authority,
     pub stop: CancellationToken,
-    /// Held from judging a change to committing it. What others refer to is deleted, and what must not overlap is made,
-    /// by one at a time.
-    pub admission: RwLock<()>,
+    admission: RwLock<()>,
+}
+
+/// Held from judging a change to committing it.
+pub enum Admission<'a> {
+    /// Nobody judges meanwhile: for what others refer to, must not overlap with, or share.
+    Alone {
+        _guard: RwLockWriteGuard<'a, ()>,
+    },
+    Shared {
+        _guard: RwLockReadGuard<'a, ()>,
+    },
 }
 
 impl App {
     /// The server's one look at the clock.
     pub fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
+    }
+
+    pub async fn admission(&self, alone: bool) -> Admission<'_> {
+        if alone {
+            Admission::Alone { _guard: self.admission.write().await }
+        } else {
+            Admission::Shared { _guard: self.admission.read().await }
+        }
     }
 }
 

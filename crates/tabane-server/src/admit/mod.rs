@@ -32,6 +32,11 @@ pub trait Admit: Cached {
         Ok(())
     }
 
+    /// Whether something is judged that others judge as well, and that no single key can guard.
+    fn must_be_alone(_old: Option<&Self>, _new: &Self::Spec) -> bool {
+        false
+    }
+
     /// Judges a deletion. What else has to be written with it goes into `change`.
     fn remove(app: &Arc<App>, object: &Self, change: &mut Change<'_>) -> Result<Removal>;
 }

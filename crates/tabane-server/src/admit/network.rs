@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use tabane_model::{Network, Vm};
+use tabane_model::{Network, NetworkSpec, Vm};
 
 use super::{Admit, Removal};
 use crate::{Error, Result, app::App, commit::Change};
 
 impl Admit for Network {
+    /// Two new networks must not overlap.
+    fn must_be_alone(old: Option<&Self>, _: &NetworkSpec) -> bool {
+        old.is_none()
+    }
+
     fn admit(app: &Arc<App>, old: Option<&Self>, new: &mut Self, _: &mut Change<'_>) -> Result<()> {
         if let Some(old) = old
             && (old.spec.kind, old.spec.cidr) != (new.spec.kind, new.spec.cidr)

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use tabane_model::{Disk, DiskSpec, Image, Kind, Mac, Meta, Name, Network, NetworkKind, Nic, Vm, VmDisk};
+use tabane_model::{
+    Disk, DiskSpec, Image, Kind, Mac, Meta, Name, Network, NetworkKind, Nic, Vm, VmDisk, VmSpec,
+};
 
 use super::{Admit, Removal, referred};
 use crate::{
@@ -21,6 +23,11 @@ use crate::{
 pub const DEFAULT_POOL: &str = "local";
 
 impl Admit for Vm {
+    /// Two must not take the same free memory of a host.
+    fn must_be_alone(old: Option<&Self>, new: &VmSpec) -> bool {
+        old.is_some_and(|old| old.spec.host.is_some() && memory_bytes(new) > memory_bytes(&old.spec))
+    }
+
     fn admit(app: &Arc<App>, old: Option<&Self>, new: &mut Self, change: &mut Change<'_>) -> Result<()> {
         let placed = old.and_then(|o| o.spec.host.clone());
         // A manifest that says nothing of it leaves the VM where it is.
@@ -84,7 +91,7 @@ impl Admit for Vm {
 
 /// A VM that was placed while it was off, or grows, has to fit where it is: a host that runs out of memory ends guests.
 fn admit_memory(app: &Arc<App>, old: Option<&Vm>, new: &Vm) -> Result<()> {
-    let (before, after) = (old.map_or(0, memory_bytes), memory_bytes(new));
+    let (before, after) = (old.map_or(0, |o| memory_bytes(&o.spec)), memory_bytes(&new.spec));
     let Some(host) = new.spec.host.as_ref().filter(|_| after > before) else { return Ok(()) };
     let Some(room) = rooms(app).into_iter().find(|room| room.host == *host) else { return Ok(()) };
     let free = room.free_bytes() + before;

@@ -244,13 +244,7 @@ async fn create_once<R: Admit>(
     key: Option<&str>,
     request: &str,
 ) -> Result<Attempt<R>> {
-    let (_one, _many);
-    if R::KIND == tabane_model::Kind::Network {
-        // Two networks must not overlap, which no single key can guard.
-        _one = app.admission.write().await;
-    } else {
-        _many = app.admission.read().await;
-    }
+    let _admission = app.admission(R::must_be_alone(None, &new.spec)).await;
     let mut change = Change::new(app);
     let object = admit::create::<R>(app, new.meta.clone(), new.spec.clone(), &mut change)?;
     if dry_run {
@@ -364,13 +358,18 @@ pub async fn change<R: Admit>(
     let params = parameters(params)?;
     let until = params.until()?;
     const TRIES: usize = 10;
+    let mut alone = false;
     for attempt in 1.. {
-        let admission = app.admission.read().await;
+        let admission = app.admission(alone).await;
         let old = app.cache.expect::<R>(name)?;
         if expected.is_some_and(|revision| revision != old.meta().revision) {
             return Err(Error::Changed { kind: R::KIND, name: name.into() });
         }
         let (labels, spec) = edit(&old)?;
+        if !alone && R::must_be_alone(Some(&old), &spec) {
+            alone = true;
+            continue;
+        }
         let mut change = Change::new(app);
         let new = admit::update::<R>(app, &old, labels, spec, verb, &mut change)?;
         let Some(new) = new else {
@@ -411,7 +410,7 @@ pub async fn delete<R: Admit>(
     const TRIES: usize = 10;
     for attempt in 1.. {
         // Nobody begins to refer to it while it goes.
-        let admission = app.admission.write().await;
+        let admission = app.admission(true).await;
         let object = app.cache.expect::<R>(&name)?;
         if expected.is_some_and(|revision| revision != object.meta().revision) {
             return Err(Error::Changed { kind: R::KIND, name });

@@ -125,6 +125,8 @@ async fn empty(app: &Arc<App>, host: &Name) {
     let here = |vm: &Vm| vm.spec.host.as_ref() == Some(host) && vm.meta.deleted_at.is_none();
     let (vms, _) = app.cache.list::<Vm>(None, usize::MAX, here);
     let (leaving, staying): (Vec<_>, Vec<_>) = vms.into_iter().partition(|vm| vm.spec.moving.is_some());
+    // As for placement: nobody else may take the same room meanwhile.
+    let _admission = app.admission(false).await;
     let mut rooms = rooms(app);
     let mut free = LEAVING_AT_ONCE.saturating_sub(leaving.len());
     for vm in staying {

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use tabane_core::place::{Room, place};
-use tabane_model::{Condition, Disk, Host, HostPhase, Image, Name, Power, Vm, set_condition};
+use tabane_model::{Condition, Disk, Host, HostPhase, Image, Name, Power, Vm, VmSpec, set_condition};
 
 use crate::{Error, Result, app::App, cache::Cached, commit::Change};
 
@@ -33,7 +33,7 @@ pub(crate) fn rooms(app: &App) -> Vec<Room> {
         for host in vm.spec.host.iter().chain(vm.spec.moving.as_ref().map(|m| &m.to)) {
             let entry = load.entry(host.clone()).or_default();
             entry.1 += 1;
-            entry.0 += memory_bytes(&vm);
+            entry.0 += memory_bytes(&vm.spec);
         }
     }
     app.cache
@@ -65,6 +65,8 @@ async fn place_all(app: &Arc<App>) {
     if vms.is_empty() && images.is_empty() {
         return;
     }
+    // A VM that starts where it is must not be judged by the same room meanwhile.
+    let _admission = app.admission(false).await;
     let mut rooms = rooms(app);
     let mut work: Vec<futures_util::future::BoxFuture<'_, ()>> = Vec::new();
     for image in images {
@@ -97,15 +99,15 @@ async fn place_all(app: &Arc<App>) {
 }
 
 /// What the VM needs of its host's memory: nothing while it is off.
-pub(crate) fn memory_bytes(vm: &Vm) -> u64 {
-    if matches!(vm.spec.power, Power::On | Power::Paused) { vm.spec.memory_bytes } else { 0 }
+pub(crate) fn memory_bytes(spec: &VmSpec) -> u64 {
+    if matches!(spec.power, Power::On | Power::Paused) { spec.memory_bytes } else { 0 }
 }
 
 /// The host has one more to carry.
 pub(super) fn carry(rooms: &mut [Room], host: &Name, vm: &Vm) {
     if let Some(room) = rooms.iter_mut().find(|room| room.host == *host) {
         room.vms += 1;
-        room.committed_bytes += memory_bytes(vm);
+        room.committed_bytes += memory_bytes(&vm.spec);
     }
 }
 

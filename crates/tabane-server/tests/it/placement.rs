@@ -164,3 +164,28 @@ async fn a_vm_that_was_placed_while_it_was_off_starts_only_where_there_is_room()
     // And what runs may go on, and may be asked to run again.
     world.post("/v1/vms/a/start", &none).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_at_once_do_not_take_the_same_room() {
+    // A store that takes its time, so that there is time between judging and committing.
+    let folder = tempfile::tempdir().unwrap();
+    let store = tabane_store::Sqlite::open(folder.path().join("store")).await.unwrap();
+    let world = World::with(std::sync::Arc::new(store), 60_000).await;
+    let _host =
+        FakeHost::join_with(&world, "h1", Options { memory_bytes: 8 * GIB, ..Options::default() }).await;
+    for round in 0..5 {
+        let names: Vec<String> = (0..12).map(|i| format!("vm{round}-{i}")).collect();
+        for name in &names {
+            world.post("/v1/vms", &sized(name, GIB, "off")).await.expect(201);
+            host_of(&world, name).await;
+        }
+        let (none, starts) = (json!({}), names.iter().map(|name| format!("/v1/vms/{name}/start")));
+        let starts: Vec<String> = starts.collect();
+        let answers = futures_util::future::join_all(starts.iter().map(|path| world.post(path, &none))).await;
+        let started = answers.iter().filter(|a| a.status == 200).count();
+        assert_eq!(started, ROOM, "round {round}");
+        for name in &names {
+            world.delete(&format!("/v1/vms/{name}?wait=deleted&timeout_s=5")).await.expect(204);
+        }
+    }
+}
