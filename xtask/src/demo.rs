@@ -62,13 +62,13 @@ impl Demo {
     }
 
     fn answers(&self) -> bool {
-        let mut list = self.tabane(&["host", "list", "--output", "json"]);
-        let output = list.stderr(Stdio::null()).output();
-        output.is_ok_and(|o| o.status.success() && String::from_utf8_lossy(&o.stdout).contains("\"ready\""))
+        self.said(&["host", "list", "--output", "json"]).is_some_and(|list| list.contains("\"ready\""))
     }
 
-    fn has(&self, arguments: &[&str]) -> bool {
-        self.tabane(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    /// What a command says, if it succeeds.
+    fn said(&self, arguments: &[&str]) -> Option<String> {
+        let output = self.tabane(arguments).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn up(&mut self) -> Result<()> {
@@ -103,16 +103,23 @@ impl Demo {
 
     fn image(&mut self, recipe: &str) -> Result<()> {
         self.tell(&format!("the image {recipe}: built here, which takes some minutes the first time"));
-        if self.has(&["image", "get", recipe]) {
-            eprintln!("it is there already");
-            return Ok(());
+        match self.said(&["image", "get", recipe, "--output", "json"]) {
+            // What was missing then may be there now.
+            Some(image) if image.contains("\"failed\"") => {
+                run::say_and_run(&mut self.tabane(&["image", "delete", recipe]))?;
+            }
+            Some(_) => {
+                eprintln!("it is there already");
+                return Ok(());
+            }
+            None => {}
         }
         run::say_and_run(&mut self.tabane(&["image", "build", recipe]))
     }
 
     fn vm(&mut self, recipe: &str) -> Result<()> {
         self.tell("a VM from the image, until its guest agent answers");
-        if self.has(&["vm", "get", VM]) {
+        if self.said(&["vm", "get", VM]).is_some() {
             return run::say_and_run(&mut self.tabane(&["vm", "start", VM, "--wait", "agent"]));
         }
         let create =

@@ -9,11 +9,13 @@ use crate::run;
 /// Debian packages, each with the reason that it is here.
 const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "builds SQLite and the TLS library"),
+    ("libc6-dev", "builds SQLite and the TLS library"),
     ("qemu-system-x86", "runs VMs"),
     ("qemu-utils", "converts images"),
     ("ovmf", "firmware of UEFI guests"),
     ("swtpm", "virtual TPMs"),
     ("mmdebstrap", "builds Debian images"),
+    ("uidmap", "builds Debian images without root"),
     ("e2fsprogs", "file systems of images"),
     ("dosfstools", "boot partitions of images"),
     ("mtools", "boot partitions of images"),

@@ -67,6 +67,9 @@ pub struct ImageSpec {
     /// SHA-256 of the content as it is sent or fetched, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Where the publisher lists checksums, such as `…/SHA256SUMS`: what is fetched must be what the list says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<String>,
     /// Recognised when left out; stated, it must be what the content is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ImageFormat>,
@@ -143,7 +146,7 @@ impl ImageSpec {
                         "to import a file, upload it",
                     );
                 }
-                if url.starts_with("http://") && self.sha256.is_none() {
+                if url.starts_with("http://") && self.sha256.is_none() && self.checksums.is_none() {
                     faults.add(
                         "spec.sha256",
                         "an unencrypted download needs a checksum",
@@ -159,6 +162,19 @@ impl ImageSpec {
                         format!("use {}", RECIPES.join(", ")),
                     );
                 }
+            }
+        }
+        if let Some(list) = &self.checksums {
+            faults.text("spec.checksums", list, 2048);
+            if !list.starts_with("https://") {
+                faults.add(
+                    "spec.checksums",
+                    "is no https address",
+                    "who can change the image on its way could change this list, too: use https, or state `sha256`",
+                );
+            }
+            if !matches!(self.source, ImageSource::Url { .. }) {
+                faults.add("spec.checksums", "is for what is fetched", "state `sha256` instead");
             }
         }
         if self.sha256.as_ref().is_some_and(|h| h.len() != 64 || !h.bytes().all(|b| b.is_ascii_hexdigit())) {

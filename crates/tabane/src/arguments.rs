@@ -360,6 +360,9 @@ pub struct ImageImport {
     /// SHA-256 of the file
     #[arg(long)]
     pub sha256: Option<String>,
+    /// Address of its publisher's list of checksums, such as …/SHA256SUMS
+    #[arg(long, value_name = "URL")]
+    pub checksums: Option<String>,
     /// What the file is [default: recognised]
     #[arg(long)]
     pub format: Option<ImageFormat>,

@@ -163,7 +163,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-fn client() -> Result<reqwest::Client> {
+pub fn client() -> Result<reqwest::Client> {
     tabane_client::prepare_tls();
     let redirect = reqwest::redirect::Policy::custom(|attempt| {
         let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
@@ -182,7 +182,7 @@ fn client() -> Result<reqwest::Client> {
     http.redirect(redirect).build().map_err(broken)
 }
 
-fn broken(error: reqwest::Error) -> Error {
+pub fn broken(error: reqwest::Error) -> Error {
     Error::Stream(crate::error::chain(&error))
 }
 

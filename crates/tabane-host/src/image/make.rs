@@ -21,9 +21,10 @@ use tabane_qemu::img::{Img, Output, Sandbox, Source};
 
 use super::{
     build,
+    checksums::{self, Checksum},
     fetch::Fetch,
     inspect::{self, Stated},
-    store::{About, Stored, digest_of},
+    store::{About, Stored},
     transfer,
 };
 use crate::{Error, Result, agent::Shared, files, users};
@@ -151,19 +152,26 @@ impl Work {
         files::rename(&part, &transfer::incoming(&self.shared, &self.image, "full"))
     }
 
+    /// Against the checksum that was stated, and the one that the publisher states.
     async fn check(&self, file: &Path) -> Result<()> {
-        let Some(expected) = self.image.spec.sha256.clone() else { return Ok(()) };
-        self.progress(ImagePhase::Converting, "checksum", 0.7, String::new());
-        let path = file.to_path_buf();
-        let found = tokio::task::spawn_blocking(move || digest_of(&path)).await;
-        let found = found.map_err(|e| Error::Stream(format!("checking was cut short: {e}")))??;
-        if found == expected {
-            return Ok(());
+        let spec = &self.image.spec;
+        let mut expected: Vec<Checksum> = spec.sha256.iter().cloned().map(Checksum::Sha256).collect();
+        if let (Some(list), ImageSource::Url { url }) = (&spec.checksums, &spec.source) {
+            self.progress(ImagePhase::Converting, "checksum", 0.7, format!("looked up at {list}"));
+            expected.push(checksums::look_up(list, url, Duration::from_secs(2)).await?);
         }
-        // A wrong file is of no use for another try.
-        files::remove(file)?;
-        let hint = "if the source is to be trusted, look up its checksum anew; then import it again";
-        Err(Error::unfit(format!("the content's SHA-256 is {found}, not {expected}"), hint))
+        for checksum in expected {
+            self.progress(ImagePhase::Converting, "checksum", 0.7, String::new());
+            let path = file.to_path_buf();
+            let checked = tokio::task::spawn_blocking(move || checksum.check(&path)).await;
+            let checked = checked.map_err(|e| Error::Stream(format!("checking was cut short: {e}")))?;
+            if checked.is_err() {
+                // A wrong file is of no use for another try.
+                files::remove(file)?;
+            }
+            checked?;
+        }
+        Ok(())
     }
 
     async fn convert(&self, file: &Path) -> Result<Stored> {

@@ -1,6 +1,7 @@
 //! Images on this host: made ready here, copied from other hosts, kept by content.
 
 pub mod build;
+mod checksums;
 mod fetch;
 pub mod inspect;
 mod make;

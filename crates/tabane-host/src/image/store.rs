@@ -87,7 +87,7 @@ impl Store {
                 continue;
             }
             hasher.update(name.as_bytes());
-            hasher.update(digest_of(&path)?.as_bytes());
+            hasher.update(digest_of::<Sha256>(&path)?.as_bytes());
             size_bytes += crate::disk::used_bytes(&path);
         }
         hasher.update(serde_json::to_vec(&about).expect("has string keys"));
@@ -140,10 +140,10 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a file, in hexadecimal.
-pub fn digest_of(path: &Path) -> Result<String> {
+/// Of a file, in hexadecimal.
+pub fn digest_of<D: Digest>(path: &Path) -> Result<String> {
     let mut file = File::open(path).map_err(Error::file("read", path))?;
-    let mut hasher = Sha256::new();
+    let mut hasher = D::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = file.read(&mut buffer).map_err(Error::file("read", path))?;

@@ -43,6 +43,7 @@ pub async fn start() -> Result<Value> {
     let spec = ImageSpec {
         source,
         sha256: None,
+        checksums: None,
         format: None,
         os: None,
         default_user: None,

@@ -35,7 +35,6 @@ struct Entry {
     url: String,
     format: ImageFormat,
     default_user: String,
-    sha256: Option<String>,
     checksums: String,
 }
 
@@ -49,8 +48,8 @@ pub fn catalogue() -> Result<()> {
         println!("{:<16} checksums: {}", "", entry.checksums);
     }
     println!();
-    println!("Import one with its checksum, as its publisher states it at that address:");
-    println!("  tabane image import NAME URL --sha256 …");
+    println!("Import one by its name here; it is checked against its publisher's list:");
+    println!("  tabane image import web debian-13");
     Ok(())
 }
 
@@ -66,6 +65,7 @@ fn source(source: ImageSource) -> ImageSpec {
     ImageSpec {
         source,
         sha256: None,
+        checksums: None,
         format: None,
         os: None,
         default_user: None,
@@ -92,13 +92,11 @@ pub async fn import(context: &Context, import: ImageImport) -> Result<()> {
         }
     };
     let mut spec = source(from);
-    spec.sha256 = import.sha256.or_else(|| listed.as_ref().and_then(|e| e.sha256.clone()));
+    spec.sha256 = import.sha256;
+    spec.checksums = import.checksums.or_else(|| listed.as_ref().map(|e| e.checksums.clone()));
     spec.format = import.format.or(listed.as_ref().map(|e| e.format));
     spec.os = import.os.or_else(|| listed.as_ref().map(|e| e.os.clone()));
     spec.default_user = import.default_user.or_else(|| listed.as_ref().map(|e| e.default_user.clone()));
-    if listed.is_some() && spec.sha256.is_none() {
-        eprintln!("note: without --sha256 the image is trusted as it comes over https");
-    }
     if url.is_some() {
         return make(context, import.name, spec, import.no_wait).await;
     }
