@@ -40,7 +40,7 @@ fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("TABANE_DATA_DIR") {
         return folder.into();
     }
-    let root = run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    let root = run::is_root();
     let home = std::env::var_os("HOME").map_or_else(|| "/tmp".into(), PathBuf::from);
     if root { "/var/lib/tabane-demo".into() } else { home.join(".local/share/tabane-demo") }
 }

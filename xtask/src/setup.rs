@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::run;
 
@@ -84,7 +84,7 @@ fn same_version_of_qemu(wanted: &mut Vec<String>) {
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
-    let root = run::output("id", &["-u"]).context("cannot tell who we are")?.trim() == "0";
+    let root = run::is_root();
     let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
     if !root {
         command.arg("apt-get");

@@ -4,6 +4,7 @@
 //!   spec.moving = {to, id} ──► the old host shuts it down ──► status.released = id
 //!                                                                 │ the new host copies everything
 //!   spec.host = to, in one txn with the disks  ◄── status.arrival = {id, complete}
+//!   called off, and it starts where it was     ◄── status.arrival = {id, refused}
 //! ```
 //!
 //! Invariant: at each moment `spec.host` names the one host that may run the VM, and while `spec.moving` is there not
@@ -33,9 +34,12 @@ pub struct Arrival {
     /// Everything is there, on disk and checked.
     #[serde(default)]
     pub complete: bool,
+    /// It cannot live there, and trying again would not help: `message` says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// Why it does not come along; it is tried again.
+    /// Why it does not come along; unless it is refused it is tried again.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }

@@ -21,7 +21,12 @@ use tabane_model::{
 use tokio::io::AsyncReadExt;
 
 use super::{CHUNK_BYTES, DiskHead, HEAD_BYTES_MAX, Luggage, STATE_FILE_BYTES_MAX, STATE_FILES, broken};
-use crate::{Error, Result, agent::Shared, disk, files, image, pool, users, vm::State};
+use crate::{
+    Error, Result,
+    agent::Shared,
+    disk, files, image, pool, users,
+    vm::{self, State},
+};
 
 const TELL_EVERY: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(3);
@@ -118,10 +123,15 @@ async fn run(shared: Arc<Shared>, vm: Arc<Vm>, id: Uid) {
     let work = Work { shared, vm, id, told: Mutex::new(None) };
     loop {
         match work.bring().await {
-            Ok(()) => return work.tell(true, None, String::new()),
+            Ok(()) => return work.say(Arrival { complete: true, ..work.nothing() }),
             Err(error) => {
                 tracing::warn!(vm = %work.vm.meta.name, error = error.told(), "a VM does not come along");
-                work.tell(false, None, error.told());
+                // What somebody has to mend first is not waited for: the VM is off meanwhile.
+                let refused = matches!(error, Error::Unfit { .. });
+                work.say(Arrival { refused, message: error.told(), ..work.nothing() });
+                if refused {
+                    return;
+                }
             }
         }
         tokio::time::sleep(RETRY).await;
@@ -136,8 +146,11 @@ struct Work {
 }
 
 impl Work {
-    fn tell(&self, complete: bool, progress: Option<Progress>, message: String) {
-        let arrival = Arrival { id: self.id, complete, progress, message };
+    fn nothing(&self) -> Arrival {
+        Arrival { id: self.id, complete: false, refused: false, progress: None, message: String::new() }
+    }
+
+    fn say(&self, arrival: Arrival) {
         let status = VmStatus { arrival: Some(arrival), ..VmStatus::default() };
         self.shared.reporter.status(Kind::Vm, &self.vm.meta.name, self.vm.meta.uid, &status);
     }
@@ -150,7 +163,7 @@ impl Work {
             let fraction = done as f32 / whole.max(1) as f32;
             let detail = format!("{so_far} of {all}");
             let step = format!("disk {}", disk.meta.name);
-            self.tell(false, Some(Progress { step, fraction, detail }), String::new());
+            self.say(Arrival { progress: Some(Progress { step, fraction, detail }), ..self.nothing() });
         }
     }
 
@@ -164,6 +177,7 @@ impl Work {
         }
         self.mark(disks.iter().map(|(_, path)| path.clone()).collect())?;
         let state = self.luggage().await?;
+        self.check(&state)?;
         for (disk, path) in &disks {
             if !path.exists() {
                 self.disk(disk, path).await?;
@@ -171,6 +185,13 @@ impl Work {
         }
         // Last: whoever has a state has everything.
         state.save(&self.shared.folders.vms())
+    }
+
+    /// Before anything large comes: whether it can run here.
+    fn check(&self, state: &State) -> Result<()> {
+        let verdict = &self.shared.verdict;
+        let kvm = if verdict.kvm { Ok(()) } else { Err(verdict.reason.as_str()) };
+        vm::fits(&self.vm, state.pinned.as_ref(), self.shared.installation()?, kvm)
     }
 
     fn mark(&self, disks: Vec<PathBuf>) -> Result<()> {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use tabane_model::{Accel, Firmware, Name, Pinned, Protocol, Vm};
 use tabane_qemu::{
     command::{self, Accelerator, Backend, DirectBoot, DiskFormat, Machine, TapSource, UserNetwork, Vhost},
-    install::Installation,
+    install::{Installation, UefiFirmware},
 };
 
+use super::tpm;
 use crate::{Error, Result, network::Plug};
 
 /// CPU models of new VMs. Both exist everywhere where they are used, so a VM can move; `qemu64` is the fastest under
@@ -66,6 +67,45 @@ pub fn pin(
     let kept = same_accel.map_or_else(|| default.to_owned(), |p| p.cpu_model.clone());
     let cpu_model = vm.spec.cpu_model.clone().unwrap_or(kept);
     Ok(Pinned { machine, cpu_model, accel, qemu_version: installation.qemu.version.to_string() })
+}
+
+/// The host's files for a firmware; BIOS has none.
+pub fn firmware(wanted: Firmware, installation: &Installation) -> Result<Option<&UefiFirmware>> {
+    let found = match wanted {
+        Firmware::Bios => return Ok(None),
+        Firmware::Uefi => &installation.uefi,
+        Firmware::UefiSecureBoot => &installation.uefi_secure_boot,
+    };
+    let missing =
+        || Error::unfit(format!("the host has no firmware for {wanted}"), "install it: `apt install ovmf`");
+    found.as_ref().map(Some).ok_or_else(missing)
+}
+
+/// A kernel that QEMU loads itself needs BIOS, which puts a TPM's log where QEMU puts the initramfs: it then overwrites
+/// the ACPI tables, and the guest can never switch itself off.
+pub fn boots_directly(vm: &Vm) -> Result<()> {
+    if vm.spec.firmware == Firmware::Bios && !vm.spec.tpm {
+        return Ok(());
+    }
+    Err(Error::unfit(
+        "an image with a kernel of its own starts by BIOS and without a TPM only",
+        "leave `--firmware` and `--tpm` out, or use an image with a boot loader, such as debian-13",
+    ))
+}
+
+/// Whether a VM that was pinned elsewhere can run on this host, as far as can be said without its files.
+pub fn fits(
+    vm: &Vm,
+    pinned: Option<&Pinned>,
+    installation: &Installation,
+    kvm: Result<(), &str>,
+) -> Result<()> {
+    pin(vm, pinned, installation, kvm)?;
+    firmware(vm.spec.firmware, installation)?;
+    if vm.spec.tpm {
+        tpm::tool(installation)?;
+    }
+    Ok(())
 }
 
 pub struct Parts<'a> {

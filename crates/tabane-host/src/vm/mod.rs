@@ -17,4 +17,5 @@ mod steps;
 mod tpm;
 
 pub use driver::{Handle, LiveParts, spawn};
+pub use machine::fits;
 pub use state::{Ended, State};

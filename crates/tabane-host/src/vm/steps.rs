@@ -218,6 +218,9 @@ impl Driver {
         pinned: &Pinned,
         credentials: Option<Credentials>,
     ) -> Result<(command::Machine, Vec<(OwnedFd, RawFd)>)> {
+        if self.prepared.as_ref().is_some_and(|p| p.kernel.is_some()) {
+            machine::boots_directly(vm)?;
+        }
         let shared = self.shared.clone();
         let installation = shared.installation()?;
         let folder = self.folder();
@@ -483,17 +486,10 @@ fn firmware(
     folder: &Path,
     user: u32,
 ) -> Result<command::Firmware> {
-    let (found, secure_boot) = match vm.spec.firmware {
-        Firmware::Bios => return Ok(command::Firmware::Bios),
-        Firmware::Uefi => (&installation.uefi, false),
-        Firmware::UefiSecureBoot => (&installation.uefi_secure_boot, true),
+    let Some(found) = machine::firmware(vm.spec.firmware, installation)? else {
+        return Ok(command::Firmware::Bios);
     };
-    let found = found.as_ref().ok_or_else(|| {
-        Error::unfit(
-            format!("the host has no firmware for {}", vm.spec.firmware),
-            "install it: `apt install ovmf`",
-        )
-    })?;
+    let secure_boot = vm.spec.firmware == Firmware::UefiSecureBoot;
     let vars = folder.join("uefi-vars.fd");
     if !vars.exists() {
         let template =

@@ -3,11 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use tabane_qemu::{
-    install::Installation,
+    install::{Installation, Tool},
     process::{Credentials, Launch},
 };
 
 use crate::{Error, Result, files, users};
+
+pub fn tool(installation: &Installation) -> Result<&Tool> {
+    installation.swtpm.as_ref().ok_or_else(|| {
+        Error::unfit("the host has no swtpm, which a virtual TPM needs", "install it: `apt install swtpm`")
+    })
+}
 
 /// Starts a swtpm; it ends by itself when its QEMU lets go of it. Answers its control socket.
 pub fn ensure(
@@ -15,9 +21,7 @@ pub fn ensure(
     folder: &Path,
     credentials: Option<Credentials>,
 ) -> Result<PathBuf> {
-    let tool = installation.swtpm.as_ref().ok_or_else(|| {
-        Error::unfit("the host has no swtpm, which a virtual TPM needs", "install it: `apt install swtpm`")
-    })?;
+    let tool = tool(installation)?;
     let state = folder.join("tpm");
     files::folder(&state, 0o700)?;
     if let Some(user) = &credentials {

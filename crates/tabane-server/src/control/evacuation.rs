@@ -11,7 +11,11 @@
 //! Invariant: a VM gets its new host only when the old one has said that it let go, and the new one that it has everything,
 //! both for this very move; and only if nobody has changed the VM in between.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tabane_core::place::{Room, place};
 use tabane_model::{
@@ -26,30 +30,37 @@ use crate::{Result, api::events::record, app::App, commit::Change};
 const LEAVING_AT_ONCE: usize = 2;
 const CANNOT_LEAVE: &str = "cannot_leave";
 /// Reasons may go away without any object changing.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(5);
+/// A host that refused a VM is not asked again before somebody can have mended what was missing.
+const REFUSAL: Duration = Duration::from_secs(600);
+
+/// Which hosts cannot take which VMs, when they said so, and why.
+type Refusals = HashMap<(Uid, Name), (Instant, String)>;
 
 pub async fn run(app: Arc<App>) {
     let mut revisions = app.cache.subscribe();
     // Moves of before our start may be under way.
     let mut busy = true;
+    let mut refusals = Refusals::new();
     loop {
         revisions.mark_unchanged();
+        refusals.retain(|_, (at, _)| at.elapsed() < REFUSAL);
         let drained: Vec<Arc<Host>> =
             app.cache.all::<Host>().into_iter().filter(|host| host.spec.drain).collect();
         if busy || !drained.is_empty() {
-            busy = look(&app, &drained).await;
+            busy = look(&app, &drained, &mut refusals).await;
         }
         let _ = tokio::time::timeout(RETRY, revisions.changed()).await;
     }
 }
 
 /// One round; whether anything is on its way.
-async fn look(app: &Arc<App>, drained: &[Arc<Host>]) -> bool {
+async fn look(app: &Arc<App>, drained: &[Arc<Host>], refusals: &mut Refusals) -> bool {
     let is_drained = |host: Option<&Name>| drained.iter().any(|h| Some(&h.meta.name) == host);
     let moving = |vm: &Vm| vm.spec.moving.is_some();
     let (on_their_way, _) = app.cache.list::<Vm>(None, usize::MAX, moving);
     for vm in &on_their_way {
-        report(&vm.meta.name, settle(app, vm, is_drained(vm.spec.host.as_ref())).await);
+        report(&vm.meta.name, settle(app, vm, is_drained(vm.spec.host.as_ref()), refusals).await);
     }
     let leaving = |image: &Image| image.spec.moving_to.is_some() || is_drained(image.spec.host.as_ref());
     let (images, _) = app.cache.list::<Image>(None, usize::MAX, leaving);
@@ -57,7 +68,7 @@ async fn look(app: &Arc<App>, drained: &[Arc<Host>]) -> bool {
         report(&image.meta.name, lead_out(app, image, is_drained(image.spec.host.as_ref())).await);
     }
     for host in drained {
-        empty(app, &host.meta.name).await;
+        empty(app, &host.meta.name, refusals).await;
     }
     let (stuck, _) = app.cache.list::<Vm>(None, usize::MAX, cannot_leave);
     for vm in stuck.iter().filter(|vm| !is_drained(vm.spec.host.as_ref())) {
@@ -73,19 +84,27 @@ fn cannot_leave(vm: &Vm) -> bool {
 }
 
 /// Ends a move that is complete, or whose reason has gone.
-async fn settle(app: &Arc<App>, vm: &Arc<Vm>, drained: bool) -> Result<()> {
+async fn settle(app: &Arc<App>, vm: &Arc<Vm>, drained: bool, refusals: &mut Refusals) -> Result<()> {
     let Some(moving) = &vm.spec.moving else { return Ok(()) };
     if vm.meta.deleted_at.is_some() {
         // The old host cleans up; then the VM is gone, and the new host forgets it.
         return Ok(());
     }
-    let arrived = vm.status.arrival.as_ref().is_some_and(|a| a.id == moving.id && a.complete);
-    if arrived && vm.status.released == Some(moving.id) {
+    let arrival = vm.status.arrival.as_ref().filter(|a| a.id == moving.id);
+    let refusal = arrival.filter(|a| a.refused).map(|a| a.message.clone());
+    if let Some(why) = &refusal {
+        refusals.insert((vm.meta.uid, moving.to.clone()), (Instant::now(), why.clone()));
+    }
+    if arrival.is_some_and(|a| a.complete) && vm.status.released == Some(moving.id) {
         hand_over(app, vm, Some(moving.to.clone())).await?;
         tell(app, vm, "moved", EventLevel::Info, format!("it is on host {} now", moving.to)).await;
-    } else if !drained || !is_open(app, &moving.to) {
+    } else if !drained || refusal.is_some() || !is_open(app, &moving.to) {
         hand_over(app, vm, None).await?;
-        let why = if drained { format!("host {} is away", moving.to) } else { "it may stay".into() };
+        let why = match refusal {
+            _ if !drained => "it may stay".into(),
+            Some(why) => format!("host {} cannot take it: {why}", moving.to),
+            None => format!("host {} is away", moving.to),
+        };
         tell(app, vm, "move_called_off", EventLevel::Warning, format!("the move is called off: {why}")).await;
     }
     Ok(())
@@ -121,7 +140,7 @@ fn disks(app: &App, vm: &Vm) -> Vec<Disk> {
 }
 
 /// Lets some of a host's VMs leave.
-async fn empty(app: &Arc<App>, host: &Name) {
+async fn empty(app: &Arc<App>, host: &Name, refusals: &Refusals) {
     let here = |vm: &Vm| vm.spec.host.as_ref() == Some(host) && vm.meta.deleted_at.is_none();
     let (vms, _) = app.cache.list::<Vm>(None, usize::MAX, here);
     let (leaving, staying): (Vec<_>, Vec<_>) = vms.into_iter().partition(|vm| vm.spec.moving.is_some());
@@ -133,8 +152,11 @@ async fn empty(app: &Arc<App>, host: &Name) {
         if free == 0 {
             break;
         }
+        let refused = |to: &Name| refusals.get(&(vm.meta.uid, to.clone())).map(|(_, why)| why);
+        let (open, closed): (Vec<_>, Vec<_>) =
+            rooms.iter().cloned().partition(|room| refused(&room.host).is_none());
         let (wide, narrow): (Vec<_>, Vec<_>) =
-            rooms.iter().cloned().partition(|room| room.host == *host || has_space(app, &vm, &room.host));
+            open.into_iter().partition(|room| room.host == *host || has_space(app, &vm, &room.host));
         match place(&vm.spec, None, &wide) {
             Ok(to) => {
                 free -= 1;
@@ -145,6 +167,9 @@ async fn empty(app: &Arc<App>, host: &Name) {
                 let mut message = format!("it cannot leave host {host}: {refusal}");
                 for room in narrow {
                     message += &format!("; {}: its pools have no room for the disks", room.host);
+                }
+                for room in closed {
+                    message += &format!("; {}: {}", room.host, refused(&room.host).map_or("", |why| why));
                 }
                 report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
             }

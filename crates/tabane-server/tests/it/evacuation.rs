@@ -35,7 +35,7 @@ fn released(id: Uid) -> VmStatus {
 }
 
 fn arrived(id: Uid) -> VmStatus {
-    let arrival = Arrival { id, complete: true, progress: None, message: String::new() };
+    let arrival = Arrival { id, complete: true, refused: false, progress: None, message: String::new() };
     VmStatus { phase: VmPhase::Running, arrival: Some(arrival), ..VmStatus::default() }
 }
 
@@ -157,4 +157,27 @@ async fn an_image_leaves_before_its_host_may_go() {
     assert_eq!((image.spec.moving_to, image.status.phase.as_str()), (None, "ready"));
     assert!(image.status.hosts.get("h1").is_some_and(|copy| copy.ready));
     world.delete("/v1/hosts/h1").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_vm_that_the_new_host_refuses_starts_where_it_was_and_is_not_sent_there_again() {
+    let (world, [h1, h2], vm, moving) = moving().await;
+    h1.say(&vm, &released(moving.id)).await.unwrap();
+    let refuse = async |vm: &Vm, host: &FakeHost, id| {
+        let message = "the host has no swtpm".to_owned();
+        let arrival = Arrival { id, complete: false, refused: true, progress: None, message };
+        host.say(vm, &VmStatus { arrival: Some(arrival), ..VmStatus::default() }).await.unwrap();
+    };
+    // Of another move: nothing happens.
+    refuse(&vm, &h2, Uid::now_v7()).await;
+    still_on_h1(&world).await;
+    assert!(world.vm("web").await.spec.moving.is_some());
+    refuse(&vm, &h2, moving.id).await;
+    let told = |vm: &Vm| vm.status.conditions.iter().any(|c| c.message.contains("h2: the host has no swtpm"));
+    let vm: Vm = world.until("web", |vm: &Vm| vm.spec.moving.is_none() && told(vm)).await;
+    assert_eq!(vm.spec.host, Some(name("h1")));
+    // A third host may take it.
+    let _h3 = FakeHost::join_with(&world, "h3", Options { idle: true, ..Options::default() }).await;
+    let vm: Vm = world.until("web", |vm: &Vm| vm.spec.moving.is_some()).await;
+    assert_eq!(vm.spec.moving.unwrap().to, name("h3"));
 }

@@ -119,3 +119,48 @@ fn e2e_what_cannot_leave_says_why() {
     assert_eq!(world.get("vm", "tied")["spec"]["host"], "h2");
     assert!(world.refused(&["host", "remove", "h2"]).contains("still has 1 VMs"));
 }
+
+/// A folder with every program that there is but one.
+fn programs_without(world: &World, one: &str) -> std::path::PathBuf {
+    let folder = world.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    for from in ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"] {
+        for program in std::fs::read_dir(from).into_iter().flatten().flatten() {
+            if program.file_name() != one {
+                let _ = std::os::unix::fs::symlink(program.path(), folder.join(program.file_name()));
+            }
+        }
+    }
+    folder
+}
+
+#[test]
+fn e2e_what_the_other_host_cannot_run_goes_on_where_it_was() {
+    let mut world = two_hosts();
+    on_h2(&world, || {
+        let wanted =
+            ["vm", "create", "a", "--image", "tiny", "--memory", "192MiB", "--tpm", "--wait", "stopped"];
+        world.ok(&wanted);
+    });
+    let disk = files(&world, "h2/host/pool");
+    assert!(!disk.is_empty());
+    world.kill_up();
+    let path = programs_without(&world, "swtpm");
+    world.up_as(|up| {
+        up.env("PATH", path);
+    });
+    world.kill_agent(0);
+    world.rejoin("h2");
+    let told = world.refused(&["host", "drain", "h2"]);
+    assert!(told.contains("h1: the host has no swtpm"), "{told}");
+    let vm = world.get("vm", "a");
+    assert_eq!((&vm["spec"]["host"], &vm["spec"]["moving"]), (&"h2".into(), &serde_json::Value::Null));
+    assert_eq!(files(&world, "h2/host/pool"), disk);
+    world.eventually("nothing of it is left on the other", || {
+        files(&world, "host/arrivals").is_empty() && files(&world, "host/pool").is_empty()
+    });
+    // And where there is a swtpm, a kernel that QEMU loads itself is refused along with a TPM.
+    world.ok(&["host", "uncordon", "h2"]);
+    let told = world.refused(&["vm", "start", "a", "--wait", "running"]);
+    assert!(told.contains("without a TPM"), "{told}");
+}

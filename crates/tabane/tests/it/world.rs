@@ -51,6 +51,11 @@ impl World {
 
     /// Starts server and agent, and waits until the host is ready.
     pub fn up(&mut self) {
+        self.up_as(|_| {});
+    }
+
+    /// As [`World::up`], with something said to the process.
+    pub fn up_as(&mut self, prepare: impl FnOnce(&mut Command)) {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("up.log")).unwrap();
         let before = self.addresses();
@@ -60,6 +65,7 @@ impl World {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
+        prepare(&mut command);
         self.up = Some(command.spawn().unwrap());
         let started = Instant::now();
         let ready = || self.run(&["host", "get", "h1", "-o", "json"]).stdout_text().contains("\"ready\"");
