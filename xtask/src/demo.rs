@@ -128,6 +128,14 @@ impl Demo {
         run::say_and_run(&mut self.tabane(&[&create[..], &rest[..]].concat()))
     }
 
+    /// Where a browser's VNC client reaches the VM's display.
+    fn console(&self, url: &str) -> Option<String> {
+        let ticket = self.said(&["vm", "vnc", VM, "--output", "json"])?;
+        let ticket: serde_json::Value = serde_json::from_str(&ticket).ok()?;
+        let server = url.split('#').next()?.trim_end_matches('/').strip_prefix("https")?;
+        Some(format!("wss{server}{}", ticket["path"].as_str()?))
+    }
+
     fn look(&mut self) -> Result<()> {
         self.tell("a command in the guest");
         let shown = ["vm", "exec", VM, "--", "/bin/sh", "-c", "hostname; uname -sr; uptime"];
@@ -142,7 +150,13 @@ impl Demo {
             .trim()
             .to_owned();
         let tabane = self.tabane.display();
-        eprintln!("\nAPI: {url}");
+        eprintln!("\nAPI:     {url}");
+        if let Some(console) = self.console(&url) {
+            eprintln!("Console: {console}");
+            eprintln!(
+                "         the display, for noVNC: good once, for half a minute; `vm vnc {VM}` gives another"
+            );
+        }
         eprintln!("\nGo on:");
         eprintln!("  export TABANE_DATA_DIR={}", self.folder.display());
         eprintln!("  {tabane} vm console {VM}             the serial console; Ctrl-] three times leaves");
