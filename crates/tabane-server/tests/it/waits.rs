@@ -1,7 +1,7 @@
 //! Waiting for what a host does.
 
 use serde_json::json;
-use tabane_model::VmPhase;
+use tabane_model::{Guest, VmPhase, VmStatus};
 
 use crate::{
     fake_host::{FakeHost, Options, status_report},
@@ -93,4 +93,28 @@ async fn what_a_host_said_before_it_went_away_is_not_believed() {
     };
     let (answer, ()) = tokio::join!(wait, say);
     answer.expect(200);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_agent_and_a_pause_are_waited_for() {
+    let world = World::new().await;
+    let host = FakeHost::join_with(&world, "h1", Options { idle: true, ..Options::default() }).await;
+    world.create_vm("web1").await;
+    let vm = world.until::<tabane_model::Vm>("web1", |vm| vm.spec.host.is_some()).await;
+    let say = async |phase: VmPhase, agent: bool| {
+        let guest = agent.then(|| Guest { agent: true, ..Guest::default() });
+        let status = VmStatus { phase, guest, observed_generation: 1, ..VmStatus::default() };
+        host.say(&vm, &status).await.unwrap();
+    };
+    say(VmPhase::Running, false).await;
+    world.get("/v1/vms/web1?wait=agent&timeout_s=0").await.problem(504, "wait_timed_out");
+    let waiting = world.get("/v1/vms/web1?wait=agent&timeout_s=5");
+    let (answer, ()) = tokio::join!(waiting, say(VmPhase::Running, true));
+    assert_eq!(answer.expect(200).json()["status"]["guest"]["agent"], true);
+    world.get("/v1/vms/web1?wait=paused&timeout_s=0").await.problem(504, "wait_timed_out");
+    let waiting = world.get("/v1/vms/web1?wait=paused&timeout_s=5");
+    let (answer, ()) = tokio::join!(waiting, say(VmPhase::Paused, true));
+    answer.expect(200);
+    // A paused guest does not answer, whatever it did before.
+    world.get("/v1/vms/web1?wait=agent&timeout_s=0").await.problem(504, "wait_timed_out");
 }
