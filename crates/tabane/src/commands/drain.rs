@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tabane_client::{Call, Client};
-use tabane_model::{Disk, Host, Image, Resource, Vm};
+use tabane_model::{Disk, Host, HostPhase, Image, Resource, Vm};
 
 use crate::{
     arguments::HostDrain,
@@ -34,6 +34,13 @@ pub async fn drain(context: &Context, drain: &HostDrain) -> Result<()> {
     let plain = bar.is_hidden();
     let mut last = String::new();
     loop {
+        if client.get::<Host>(host, &Call::default()).await?.status.phase == HostPhase::Unreachable {
+            bar.finish_and_clear();
+            bail!(
+                "host {host} is silent, so nobody can say that its VMs do not run there: none is moved\nhint: start its agent \
+                 again, and it empties; `tabane host uncordon {host}` calls the drain off"
+            );
+        }
         let (vms, images) = (on::<Vm>(&client, host).await?, on::<Image>(&client, host).await?);
         let Some(told) = left(&vms, &images) else { break };
         // Without a terminal only what is new is worth a line.
