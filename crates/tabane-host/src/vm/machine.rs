@@ -166,6 +166,12 @@ fn seed_plug(path: &Path) -> command::Disk {
     plug
 }
 
+/// Each user network of a VM has a range of its own, or the guest could not tell them apart. The first nic's is QEMU's
+/// usual 10.0.2.0/24; a port is a device's for as long as that is there, and so is the range.
+fn user_network(port: Option<u8>) -> std::net::Ipv4Addr {
+    std::net::Ipv4Addr::new(10, 0, 2 + port.unwrap_or(0), 0)
+}
+
 pub fn nic_plug(nic: NicPlug) -> command::Nic {
     let backend = match nic.plug {
         Plug::User { forwards } => {
@@ -178,7 +184,11 @@ pub fn nic_plug(nic: NicPlug) -> command::Nic {
                 host_port: f.host_port,
                 guest_port: f.guest_port,
             });
-            Backend::User(UserNetwork { forwards: forwards.collect(), ..UserNetwork::default() })
+            Backend::User(UserNetwork {
+                forwards: forwards.collect(),
+                network: Some((user_network(nic.port), 24)),
+                ..UserNetwork::default()
+            })
         }
         Plug::Tap { handle } => Backend::Tap { source: TapSource::Fd(handle), vhost: Vhost::Off },
         Plug::TapPassed { name } => Backend::Tap { source: TapSource::Passed(name), vhost: Vhost::Off },
