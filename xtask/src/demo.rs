@@ -15,6 +15,7 @@ use crate::{run, setup};
 const VM: &str = "demo";
 const RECIPE: &str = "debian-12";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Demo {
     tabane: PathBuf,
@@ -128,6 +129,13 @@ impl Demo {
         run::say_and_run(&mut self.tabane(&[&create[..], &rest[..]].concat()))
     }
 
+    /// The agent answers before the guest has its lease.
+    fn has_address(&self) -> bool {
+        let vm = self.said(&["vm", "get", VM, "--output", "json"]).unwrap_or_default();
+        let vm: serde_json::Value = serde_json::from_str(&vm).unwrap_or_default();
+        vm["status"]["guest"]["addresses"].as_array().is_some_and(|addresses| !addresses.is_empty())
+    }
+
     /// Where a browser's VNC client reaches the VM's display.
     fn console(&self, url: &str) -> Option<String> {
         let ticket = self.said(&["vm", "vnc", VM, "--output", "json"])?;
@@ -141,6 +149,10 @@ impl Demo {
         let shown = ["vm", "exec", VM, "--", "/bin/sh", "-c", "hostname; uname -sr; uptime"];
         run::say_and_run(&mut self.tabane(&shown))?;
         self.tell("what there is now");
+        let began = Instant::now();
+        while !self.has_address() && began.elapsed() < ADDRESS_TIMEOUT {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         run::say_and_run(&mut self.tabane(&["vm", "list"]))?;
         let log = std::fs::read_to_string(self.folder.join("up.log")).unwrap_or_default();
         let url = log
