@@ -71,6 +71,31 @@ fn program(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A world of its own for apt, as images are built by: this host may be of another release.
+fn apt_of_debian_12(folder: &Path) -> std::path::PathBuf {
+    let apt = folder.join("apt");
+    for name in ["state/lists/partial", "cache/archives/partial", "parts"] {
+        std::fs::create_dir_all(apt.join(name)).unwrap();
+    }
+    let from =
+        "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org";
+    let sources = format!(
+        "{from}/debian bookworm main\n{from}/debian bookworm-updates main\n\
+         {from}/debian-security bookworm-security main\n"
+    );
+    std::fs::write(apt.join("sources.list"), sources).unwrap();
+    std::fs::write(apt.join("status"), "").unwrap();
+    let apt = apt.display();
+    let text = format!(
+        "Dir::State \"{apt}/state\";\nDir::State::status \"{apt}/status\";\nDir::Cache \"{apt}/cache\";\n\
+         Dir::Etc::sourcelist \"{apt}/sources.list\";\nDir::Etc::sourceparts \"{apt}/parts\";\n\
+         APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::Retries \"3\";\n"
+    );
+    let settings = folder.join("apt.conf");
+    std::fs::write(&settings, text).unwrap();
+    settings
+}
+
 /// KVM of the very kernel that the image has, from Debian's archive.
 fn modules(folder: &Path, kernel: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mark = b"Linux version ";
@@ -78,7 +103,10 @@ fn modules(folder: &Path, kernel: &[u8]) -> Vec<(String, Vec<u8>)> {
     let version: Vec<u8> = kernel[at..].iter().copied().take_while(|b| !b.is_ascii_whitespace()).collect();
     let version = String::from_utf8(version).unwrap();
     let package = format!("linux-image-{version}");
-    output(Command::new("apt-get").args(["-q", "download", &package]).current_dir(folder));
+    let settings = apt_of_debian_12(folder);
+    for arguments in [&["-q", "update"][..], &["-q", "download", &package]] {
+        output(Command::new("apt-get").args(arguments).env("APT_CONFIG", &settings).current_dir(folder));
+    }
     let found = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path());
     let deb = found.into_iter().find(|p| p.extension().is_some_and(|e| e == "deb")).unwrap();
     output(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(folder.join("root")));
