@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest;
 use tabane_model::{
-    Problem, Resource, Token, TokenSpec,
-    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken},
+    Problem, Resource, Token, TokenSpec, Vm,
+    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken, RevertRequest},
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -188,6 +188,11 @@ impl Client {
     pub async fn act<R: Resource>(&self, name: &str, verb: &str, call: &Call) -> Result<R> {
         let path = format!("{}/{verb}", path::<R>(name));
         self.json(self.request(Method::POST, &path).query(call)).await
+    }
+
+    pub async fn revert(&self, vm: &str, request: &RevertRequest, call: &Call) -> Result<Vm> {
+        let path = format!("{}/revert", path::<Vm>(vm));
+        self.json(self.request(Method::POST, &path).query(call).json(request)).await
     }
 
     /// Follows objects of a kind.

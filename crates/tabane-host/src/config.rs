@@ -36,6 +36,7 @@ impl Config {
 ///   images/<digest>/   images by content
 ///   incoming/          uploads and downloads that are not complete
 ///   arrivals/<vm>.json VMs that are moving to this host
+///   snapshots/<vm>/<uid>/  what a snapshot has beside layers: record.json, memory, firmware variables, TPM
 /// ```
 #[derive(Debug, Clone)]
 pub struct Folders(PathBuf);
@@ -71,6 +72,10 @@ impl Folders {
 
     pub fn arrivals(&self) -> PathBuf {
         self.0.join("arrivals")
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
     }
 
     pub fn networks(&self) -> PathBuf {

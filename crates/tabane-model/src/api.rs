@@ -114,6 +114,16 @@ pub enum Part {
     Disk { disk: Name, offset_bytes: u64 },
 }
 
+/// Asks for a VM to be as a snapshot of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevertRequest {
+    pub snapshot: Name,
+    /// Start from the disks alone, although the snapshot has the memory.
+    #[serde(default)]
+    pub disks_only: bool,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecRequest {

@@ -40,6 +40,9 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("network_full", &[409], "The network has no free address."),
     known("no_room", &[409], "The host of the VM has not enough memory left."),
     known("not_placed", &[409], "The VM has no host yet."),
+    known("hardware_differs", &[409], "The VM has other hardware than a saved memory fits to."),
+    known("snapshot_not_ready", &[409], "The snapshot is not taken yet, failed, or is being deleted."),
+    known("too_many_snapshots", &[409], "The VM has as many snapshots as it can have."),
     known("not_uploading", &[409], "The image does not wait for an upload."),
     known("stream_refused", &[409], "The host cannot serve the byte stream."),
     known(

@@ -14,6 +14,7 @@ resource!(
     validate: DiskSpec::validate,
     phase: |disk| if disk.meta.deleted_at.is_some() { "deleting" } else { disk.status.phase.as_str() },
     host: |disk| disk.spec.host.as_ref(),
+    vm: |disk| disk.spec.vm.as_ref(),
 );
 
 words!(CloneMode {

@@ -21,6 +21,7 @@ mod problem;
 mod quantity;
 mod resource;
 mod selector;
+mod snapshot;
 mod token;
 mod validate;
 mod vm;
@@ -41,6 +42,10 @@ pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};
 pub use resource::{Kind, Resource};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
+pub use snapshot::{
+    Consistency, Hardware, Quiesce, Revert, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase,
+    SnapshotSpec, SnapshotStatus,
+};
 pub use token::{Role, Token, TokenSpec, TokenStatus};
 pub use validate::Faults;
 pub use vm::{

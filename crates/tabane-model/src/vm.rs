@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Arrival, Condition, Faults, Kind, Mac, Move, Name, Uid,
+    Arrival, Condition, Faults, Kind, Mac, Move, Name, Revert, Uid,
     resource::{resource, words},
 };
 
@@ -114,6 +114,9 @@ pub struct VmSpec {
     /// Raising it by one asks for one start of a VM that ended by itself and is held.
     #[serde(default)]
     pub starts: u32,
+    /// The last revert that was asked for. Written by `/v1/vms/NAME/revert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
     #[serde(default)]
     pub placement: Placement,
     /// Written by the placement controller.
@@ -257,6 +260,7 @@ impl VmSpec {
             shutdown: Shutdown::default(),
             resets: 0,
             starts: 0,
+            revert: None,
             placement: Placement::default(),
             host: None,
             moving: None,
@@ -484,6 +488,13 @@ pub struct VmStatus {
     pub cpus: u32,
     #[serde(default)]
     pub memory_bytes: u64,
+    /// The last revert that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reverted: Option<Uid>,
+    /// The snapshot that its disks stand on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Name>,
     /// The move for which its host has let go of it: it does not run, and is not started there again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

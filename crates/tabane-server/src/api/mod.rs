@@ -5,6 +5,7 @@ pub mod events;
 pub mod hosts;
 pub mod images;
 pub mod openapi;
+pub mod snapshots;
 pub mod tokens;
 pub mod vms;
 mod vnc;
@@ -19,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Token, Vm};
+use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm};
 
 use crate::{Error, admit::Admit, app::App};
 
@@ -37,6 +38,7 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Network>(router);
     router = resource::<Host>(router);
     router = resource::<Event>(router);
+    router = resource::<Snapshot>(router);
     router = router
         .route("/v1/tokens", get(crud::list::<Token>).post(tokens::create))
         .route("/v1/tokens/{name}", get(crud::get::<Token>).delete(crud::delete::<Token>))
@@ -46,6 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/pause", post(vms::pause))
         .route("/v1/vms/{name}/resume", post(vms::start))
         .route("/v1/vms/{name}/reset", post(vms::reset))
+        .route("/v1/vms/{name}/revert", post(snapshots::revert))
         .route("/v1/vms/{name}/console", get(vms::console))
         .route("/v1/vms/{name}/leaving", post(vms::leaving))
         .route("/v1/vms/{name}/exec", post(vms::exec))

@@ -97,6 +97,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
     ("/v1/vms/{name}/resume", HttpMethod::Post, "resume_vm", "Resume a paused VM"),
     ("/v1/vms/{name}/reset", HttpMethod::Post, "reset_vm", "Reset a VM as its reset button would"),
     (
+        "/v1/vms/{name}/revert",
+        HttpMethod::Post,
+        "revert_vm",
+        "Bring a VM's disks, and its memory, back to what a snapshot holds",
+    ),
+    (
         "/v1/vms/{name}/console",
         HttpMethod::Get,
         "console_vm",
@@ -163,6 +169,7 @@ fn schema_name(kind: Kind) -> &'static str {
         Kind::Host => "Host",
         Kind::Event => "Event",
         Kind::Token => "Token",
+        Kind::Snapshot => "Snapshot",
     }
 }
 
@@ -227,7 +234,7 @@ fn collection(kind: Kind, name: &str) -> PathItem {
             parameter("limit", Query, Type::Integer, "Size of the page: 100 unless stated, 1000 at most."),
             parameter("cursor", Query, Type::String, "From the page before."),
             parameter("labels", Query, Type::String, "Label selector, such as env=prod,tier!=db,!old."),
-            parameter("fields", Query, Type::String, "Field selector over name, phase, host and about."),
+            parameter("fields", Query, Type::String, "Field selector over name, phase, host, vm and about."),
             parameter("watch", Query, Type::Boolean, "Follow as server-sent events instead of a page."),
             parameter("resume", Query, Type::Integer, "With watch: go on behind this revision."),
             parameter("Last-Event-ID", Header, Type::String, "As resume; browsers send it by themselves."),

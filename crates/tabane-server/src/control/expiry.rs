@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use tabane_model::{Event, Token};
+use tabane_model::{Event, Snapshot, Token};
 use tabane_store::Txn;
 
 use crate::{
     Result,
+    admit::{Admit, Removal},
     app::App,
     commit::{Change, Done},
     keys,
@@ -28,6 +29,7 @@ pub async fn run(app: Arc<App>) {
             ("events", events(&app).await),
             ("idempotency keys", idempotency(&app).await),
             ("tokens", tokens(&app).await),
+            ("snapshots", snapshots(&app).await),
             ("deletions", deletions(&app).await),
         ] {
             if let Err(error) = result {
@@ -82,6 +84,35 @@ async fn tokens(app: &Arc<App>) -> Result<()> {
             change.delete_private(keys::token_secret(&token.meta.name));
             change.commit_unaudited().await?;
         }
+    }
+    Ok(())
+}
+
+/// Snapshots whose time is over go as if somebody had deleted them; what keeps one is told once it goes.
+async fn snapshots(app: &Arc<App>) -> Result<()> {
+    let now = app.now();
+    for snapshot in app.cache.all::<Snapshot>() {
+        let over = snapshot.spec.expires_at.is_some_and(|at| at < now) && snapshot.meta.deleted_at.is_none();
+        if !over {
+            continue;
+        }
+        let _admission = app.admission(true).await;
+        let mut change = Change::new(app);
+        match Snapshot::remove(app, &snapshot, &mut change) {
+            Ok(Removal::Now) => change.delete(&*snapshot),
+            Ok(Removal::AfterHost) => {
+                let mut marked = Snapshot::clone(&snapshot);
+                marked.meta.deleted_at = Some(now);
+                marked.meta.generation += 1;
+                change.update("expire", &marked);
+            }
+            Err(error) => {
+                let name = &snapshot.meta.name;
+                tracing::info!(%name, error = &error as &dyn std::error::Error, "an expired snapshot stays");
+                continue;
+            }
+        }
+        change.commit_unaudited().await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod exec;
 mod image;
 mod objects;
 mod serve;
+mod snapshot;
 mod token;
 mod vm;
 
@@ -44,6 +45,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
             ImageCommand::Catalogue => image::catalogue()?,
         },
         Command::Disk(command) => disk(&context, command).await?,
+        Command::Snapshot(command) => snapshot::run(&context, command).await?,
         Command::Pool(command) => pool(&context, command).await?,
         Command::Network(command) => network(&context, command).await?,
         Command::Host(command) => host(&context, command).await?,
