@@ -91,7 +91,9 @@ fn node(kind: &str, id: &str) -> String {
     if plain.len() <= NODE_CHARS_MAX {
         return plain;
     }
-    let start: String = id.chars().take(8).collect();
+    // 16 digits and two separators.
+    let room = NODE_CHARS_MAX.saturating_sub(18 + kind.len());
+    let start: String = id.chars().take(room.min(8)).collect();
     format!("{kind}_{start}-{:016x}", fnv1a_64(id.as_bytes()))
 }
 

@@ -23,6 +23,7 @@ use utoipa::{
     tabane_model::Host,
     tabane_model::Event,
     tabane_model::Token,
+    tabane_model::Snapshot,
     tabane_model::Problem,
     api::Change,
     api::ExecRequest,
@@ -30,6 +31,7 @@ use utoipa::{
     api::JoinRequest,
     api::JoinAnswer,
     api::NewToken,
+    api::RevertRequest,
     api::AuditRecord,
 )))]
 struct Schemas;

@@ -25,6 +25,7 @@ mod power;
 mod races;
 mod refusals;
 mod restart;
+mod snapshots;
 mod streams;
 mod vnc;
 mod waits;

@@ -95,7 +95,7 @@ fn e2e_a_snapshot_with_memory_goes_on_where_it_was() {
     let world = World::with_tiny();
     world.tiny_vm("web", &[]);
     // Neither of these is on the disk.
-    world.exec("web", "echo before > /run/word; (sleep 100000 & echo $! > /run/pid)");
+    world.exec("web", "echo before > /run/word; sleep 100000 > /dev/null 2>&1 & echo $! > /run/pid");
     let table = world.ok(&["snapshot", "create", "web", "live", "--memory"]);
     assert!(table.contains("memory"), "{table}");
     let status = world.get("snapshot", "live")["status"].clone();
