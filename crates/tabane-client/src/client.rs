@@ -9,7 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest;
 use tabane_model::{
     Problem, Resource, Token, TokenSpec, Vm,
-    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken, RevertRequest},
+    api::{
+        CloneRequest, ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken,
+        RevertRequest,
+    },
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -188,6 +191,12 @@ impl Client {
     pub async fn act<R: Resource>(&self, name: &str, verb: &str, call: &Call) -> Result<R> {
         let path = format!("{}/{verb}", path::<R>(name));
         self.json(self.request(Method::POST, &path).query(call)).await
+    }
+
+    pub async fn clone_vm(&self, vm: &str, request: &CloneRequest, call: &Call) -> Result<Vec<Vm>> {
+        let path = format!("{}/clone", path::<Vm>(vm));
+        let list: List<Vm> = self.json(self.request(Method::POST, &path).query(call).json(request)).await?;
+        Ok(list.items)
     }
 
     pub async fn revert(&self, vm: &str, request: &RevertRequest, call: &Call) -> Result<Vm> {

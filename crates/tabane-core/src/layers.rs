@@ -159,8 +159,9 @@ impl Layers {
         self.below.iter().filter(move |(_, below)| **below == Some(layer)).map(|(child, _)| *child)
     }
 
-    /// What to do next to have fewer layers; `used_bytes` tells what each takes.
-    pub fn tidy(&self, used_bytes: impl Fn(Layer) -> u64) -> Option<Tidy> {
+    /// What to do next to have fewer layers; `used_bytes` tells what each takes. Layers that `shared` snapshots stand for,
+    /// and all below them, are read by clones and stay as they are.
+    pub fn tidy(&self, used_bytes: impl Fn(Layer) -> u64, shared: impl Fn(Uid) -> bool) -> Option<Tidy> {
         if self.taking.is_some() {
             return None;
         }
@@ -170,10 +171,19 @@ impl Layers {
         if let Some(leaf) = idle.iter().find(|l| self.children(**l).next().is_none()) {
             return Some(Tidy::Drop(*leaf));
         }
+        let read: BTreeSet<Layer> = self
+            .held
+            .iter()
+            .filter(|(uid, _)| shared(**uid))
+            .flat_map(|(_, layer)| self.chain(*layer))
+            .collect();
         let long = self.chain(self.active).len() > CHAIN_LENGTH_MAX;
         idle.into_iter().find_map(|from| {
             let mut children = self.children(from);
             let (into, None) = (children.next()?, children.next()) else { return None };
+            if read.contains(&into) {
+                return None;
+            }
             let (below, above) = (used_bytes(from), used_bytes(into));
             if into == self.active {
                 let commit = below > above;
@@ -241,7 +251,7 @@ mod tests {
     /// Takes all steps, as if each layer had this size.
     fn tidied(layers: &mut Layers, size: impl Fn(Layer) -> u64) -> Vec<Tidy> {
         let mut steps = Vec::new();
-        while let Some(step) = layers.tidy(&size) {
+        while let Some(step) = layers.tidy(&size, |_| false) {
             steps.push(step);
             match step {
                 Tidy::Drop(layer) => layers.dropped(layer),
@@ -259,9 +269,9 @@ mod tests {
     #[test]
     fn the_last_snapshot_of_a_big_disk_costs_what_was_written_since() {
         let mut layers = Layers::default();
-        assert_eq!(layers.tidy(|_| 0), None);
+        assert_eq!(layers.tidy(|_| 0, |_| false), None);
         snapshot(&mut layers, 1);
-        assert_eq!(layers.tidy(|_| 0), None, "it is held");
+        assert_eq!(layers.tidy(|_| 0, |_| false), None, "it is held");
         layers.release(uid(1));
         let steps = tidied(&mut layers, |l| if l == 0 { 100 << 30 } else { 1 << 20 });
         assert_eq!(steps, [Tidy::Commit { from: 1, into: 0 }, Tidy::Drop(1)]);
@@ -280,7 +290,7 @@ mod tests {
         // A big one below a small frozen one waits.
         snapshot(&mut layers, 3);
         layers.release(uid(2));
-        assert_eq!(layers.tidy(|l| if l == 1 { 100 << 30 } else { 1 << 30 }), None);
+        assert_eq!(layers.tidy(|l| if l == 1 { 100 << 30 } else { 1 << 30 }, |_| false), None);
     }
 
     #[test]
@@ -303,14 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn what_clones_read_stays_as_it_is() {
+        let mut layers = Layers::default();
+        snapshot(&mut layers, 1);
+        snapshot(&mut layers, 2);
+        layers.release(uid(1));
+        assert_eq!(layers.tidy(|_| 0, |snapshot| snapshot == uid(2)), None);
+        assert_eq!(layers.tidy(|_| 0, |_| false), Some(Tidy::Stream { into: 1, from: 0 }));
+    }
+
+    #[test]
     fn nothing_is_tidied_while_qemu_may_write_elsewhere() {
         let mut layers = Layers::default();
         snapshot(&mut layers, 1);
         layers.release(uid(1));
         layers.announce();
-        assert_eq!(layers.tidy(|_| 0), None);
+        assert_eq!(layers.tidy(|_| 0, |_| false), None);
         assert_eq!(layers.call_off(), Some(2));
-        assert!(layers.tidy(|_| 0).is_some());
+        assert!(layers.tidy(|_| 0, |_| false).is_some());
     }
 
     proptest! {
@@ -350,7 +370,7 @@ mod tests {
                         }
                     }
                     _ => {
-                        if let Some(Tidy::Commit { from, into }) = layers.tidy(|l| u64::from(l) * size) {
+                        if let Some(Tidy::Commit { from, into }) = layers.tidy(|l| u64::from(l) * size, |_| false) {
                             let content = shown[&from].clone();
                             shown.insert(into, content);
                         }
@@ -377,7 +397,7 @@ mod tests {
         shown: &mut BTreeMap<Layer, Vec<usize>>,
         size: impl Fn(Layer) -> u64,
     ) {
-        while let Some(step) = layers.tidy(&size) {
+        while let Some(step) = layers.tidy(&size, |_| false) {
             match step {
                 Tidy::Drop(layer) => layers.dropped(layer),
                 Tidy::Stream { into, from } => layers.streamed(into, from),

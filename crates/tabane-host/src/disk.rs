@@ -3,6 +3,7 @@
 //!
 //! Invariant: a file that has its final name is complete. A clone's image stays for as long as the clone.
 
+mod clone;
 pub mod layers;
 mod note;
 
@@ -104,6 +105,12 @@ pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
 }
 
 async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
+    let fresh = path.with_extension("new");
+    files::remove(&fresh)?;
+    if let Some(from) = &disk.spec.from {
+        clone::make(shared, disk, from, path, &fresh).await?;
+        return files::rename(&fresh, path);
+    }
     let image = match &disk.spec.image {
         Some(name) => Some(shared.images.ensure(shared, name).await?),
         None => None,
@@ -120,8 +127,6 @@ async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
         ));
     }
     let linked = base.is_some() && disk.spec.clone == CloneMode::Linked;
-    let fresh = path.with_extension("new");
-    files::remove(&fresh)?;
     // The note comes first: a clone without one would not protect its image.
     let image_digest = image.map(|i| i.digest);
     Note { image_digest, linked, ..Note::default() }.save(path)?;

@@ -1,11 +1,11 @@
 //! What the server has said about this host, and who is to be woken when it changes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
-use tabane_model::{Disk, Host, Image, Kind, Move, Name, Network, Pool, Snapshot, Vm, api::Change};
+use tabane_model::{Disk, Host, Image, Kind, Move, Name, Network, Pool, Snapshot, Uid, Vm, api::Change};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -101,6 +101,18 @@ impl Objects {
         own
     }
 
+    pub fn snapshot(&self, name: &Name) -> Option<Arc<Snapshot>> {
+        self.tables().snapshots.get(name).cloned()
+    }
+
+    /// Identities of the snapshots of a VM that linked clones stand on.
+    pub fn shared_snapshots(&self, vm: &Name) -> HashSet<Uid> {
+        let tables = self.tables();
+        let linked = tables.disks.values().filter_map(|d| d.needs_snapshot());
+        let snapshots = linked.filter_map(|name| tables.snapshots.get(name));
+        snapshots.filter(|s| s.spec.vm == *vm).map(|s| s.meta.uid).collect()
+    }
+
     pub fn image(&self, name: &Name) -> Option<Arc<Image>> {
         self.tables().images.get(name).cloned()
     }
@@ -176,11 +188,18 @@ impl Tables {
                 let snapshot: Snapshot = serde_json::from_value(object)?;
                 let vm = snapshot.spec.vm.clone();
                 let before = self.snapshots.insert(snapshot.meta.name.clone(), Arc::new(snapshot.clone()));
-                // Statuses are our own words, come back.
-                let same = before.is_some_and(|old| {
+                // Statuses are our own words, come back; but clones wait for the one that says that it is taken.
+                let (phase, waited_for) = (snapshot.status.phase, &snapshot.meta.name);
+                let same = before.as_ref().is_some_and(|old| {
                     old.spec == snapshot.spec && old.meta.deleted_at == snapshot.meta.deleted_at
                 });
-                if same { Wake::Nobody } else { Wake::Vm(vm) }
+                let taken = before.is_none_or(|old| old.status.phase != phase)
+                    && self.disks.values().any(|d| d.needs_snapshot() == Some(waited_for));
+                match (taken, same) {
+                    (true, _) => Wake::AllVms,
+                    (false, true) => Wake::Nobody,
+                    (false, false) => Wake::Vm(vm),
+                }
             }
             Kind::Host => {
                 self.host = Some(Arc::new(serde_json::from_value(object)?));

@@ -114,6 +114,23 @@ pub enum Part {
     Disk { disk: Name, offset_bytes: u64 },
 }
 
+/// Asks for copies of a VM. They are made from one snapshot, and differ in name, MACs and addresses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloneRequest {
+    /// Names of the new VMs, 100 at most.
+    pub names: Vec<Name>,
+    /// `full` copies all data; a linked clone stands on the snapshot, which stays for as long as it does.
+    #[serde(default)]
+    pub clone: crate::CloneMode,
+    /// A snapshot of the VM; one is taken unless it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Name>,
+    /// Switch them on.
+    #[serde(default)]
+    pub start: bool,
+}
+
 /// Asks for a VM to be as a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -28,7 +28,7 @@ mod vm;
 
 pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
-pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus};
+pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
 pub use host::{AccelVerdict, Host, HostPhase, HostSpec, HostStatus, PoolUse};
 pub use image::{Image, ImageCopy, ImageFormat, ImagePhase, ImageSource, ImageSpec, ImageStatus};

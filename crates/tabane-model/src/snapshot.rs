@@ -75,6 +75,9 @@ pub struct SnapshotSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub expires_at: Option<Timestamp>,
+    /// Made for clones: goes by itself when none needs it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_clones: bool,
     /// The VM's hardware at that time. Written by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<Hardware>,
@@ -158,6 +161,7 @@ impl SnapshotSpec {
             quiesce: Quiesce::Auto,
             note: String::new(),
             expires_at: None,
+            for_clones: false,
             hardware: None,
             host: None,
         }

@@ -141,6 +141,9 @@ pub struct VmDisk {
     pub size_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Name>,
+    /// A disk of a snapshot to clone, in place of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<crate::SnapshotSource>,
     #[serde(default)]
     pub clone: crate::CloneMode,
     /// Keep the disk when the VM is deleted.
@@ -333,7 +336,8 @@ impl VmSpec {
                     "use 20 characters at most",
                 );
             }
-            if disk.disk.is_none() && disk.image.is_none() && disk.size_bytes.is_none() {
+            if disk.disk.is_none() && disk.image.is_none() && disk.from.is_none() && disk.size_bytes.is_none()
+            {
                 faults.add(
                     field.clone(),
                     "says neither which disk to attach nor how to make one",

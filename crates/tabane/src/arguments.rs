@@ -169,6 +169,8 @@ pub enum VmCommand {
     Resume(NamedChange),
     /// Reset VMs as their reset buttons would
     Reset(NamedChange),
+    /// Make copies of a VM, also while it runs
+    Clone(VmClone),
     /// Change CPUs, memory, labels and more, also while the VM runs
     Set(Box<VmSet>),
     /// Attach a disk, also while the VM runs
@@ -247,6 +249,27 @@ pub struct VmCreate {
     #[arg(short = 'l', long = "label", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Switch it on
+    #[arg(long)]
+    pub start: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmClone {
+    pub vm: Name,
+    /// Name of the copy; with --count the beginning of the names
+    pub name: Name,
+    /// How many: NAME-1, NAME-2, …
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub count: Option<u32>,
+    /// Copy all data instead of standing on a snapshot of the VM
+    #[arg(long)]
+    pub full: bool,
+    /// A snapshot of the VM to copy [default: one is taken, and goes with the last clone that stands on it]
+    #[arg(long)]
+    pub snapshot: Option<Name>,
+    /// Switch them on
     #[arg(long)]
     pub start: bool,
     #[command(flatten)]

@@ -146,6 +146,7 @@ fn devices_follow_the_spec() {
         image: None,
         size_bytes: None,
         pool: None,
+        from: None,
         clone: Default::default(),
         keep: false,
     });

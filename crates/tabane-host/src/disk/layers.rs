@@ -56,7 +56,11 @@ pub fn sync(path: &Path) -> Result<()> {
 /// Merges layers that nobody uses, as the user of the VM: a guest wrote what is in them.
 pub async fn merge(place: &Path, note: &Note, step: Tidy, user: u32) -> Result<()> {
     let identity = users::can_switch().then_some((user, user));
-    let groups = if identity.is_some() { vec![users::IMAGES_GID] } else { Vec::new() };
+    let mut groups = note.groups.clone();
+    groups.push(users::IMAGES_GID);
+    if identity.is_none() {
+        groups.clear();
+    }
     let img = Img::new(Sandbox { identity, groups, ..Sandbox::default() });
     match step {
         Tidy::Drop(_) => Ok(()),

@@ -22,6 +22,9 @@ pub struct Note {
     pub image_digest: Option<String>,
     /// Whether layer 0 stands on the image.
     pub linked: bool,
+    /// Users of VMs whose frozen layers this disk stands on: its QEMU has to be of their groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<u32>,
     #[serde(default)]
     pub layers: Layers,
 }

@@ -8,14 +8,18 @@
 //!
 //! Invariant: the note names, at each moment, the layer that is right to start with if QEMU is gone the next.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tabane_core::{
     layers::{Layer, Tidy},
     vm::Layering,
 };
-use tabane_model::{EventLevel, Kind, Name, Vm};
+use tabane_model::{EventLevel, Kind, Name, Uid, Vm};
 use tabane_qemu::{layers, qmp::Qmp};
 use tokio::task::JoinHandle;
 
@@ -51,8 +55,10 @@ impl Layered {
         self.note.save(&self.place)
     }
 
-    fn next(&self) -> Option<Tidy> {
-        self.note.layers.tidy(|layer| disk::used_bytes(&layer_path(&self.place, layer)))
+    /// `shared` are the snapshots that clones stand on.
+    fn next(&self, shared: &HashSet<Uid>) -> Option<Tidy> {
+        let used = |layer| disk::used_bytes(&layer_path(&self.place, layer));
+        self.note.layers.tidy(used, |snapshot| shared.contains(&snapshot))
     }
 
     /// The layers below the active one, from the top.
@@ -114,7 +120,8 @@ impl Driver {
         if frozen || self.layered.values().any(cut_short) {
             return Layering::Unsettled;
         }
-        if self.offline.is_some() || self.layered.values().any(|l| l.next().is_some()) {
+        let shared = self.shared.objects.shared_snapshots(&self.name);
+        if self.offline.is_some() || self.layered.values().any(|l| l.next(&shared).is_some()) {
             return Layering::Tidy { at: self.tidy_at.unwrap_or(Timestamp::UNIX_EPOCH) };
         }
         Layering::Settled
@@ -215,7 +222,8 @@ impl Driver {
         if let Some((name, step, job)) = under_way {
             return self.advance(&qmp, &name, step, &job).await;
         }
-        let next = self.layered.iter().find_map(|(name, disk)| Some((name.clone(), disk.next()?)));
+        let shared = self.shared.objects.shared_snapshots(&self.name);
+        let next = self.layered.iter().find_map(|(name, disk)| Some((name.clone(), disk.next(&shared)?)));
         let Some((name, step)) = next else { return Ok(()) };
         let disk = self.layered.get_mut(&name).expect("just found there");
         let id = name.as_str();
@@ -301,7 +309,9 @@ impl Driver {
             return Ok(());
         }
         let user = self.state().user;
-        let next = self.layered.iter_mut().find_map(|(name, disk)| Some((name.clone(), disk.next()?, disk)));
+        let shared = self.shared.objects.shared_snapshots(&self.name);
+        let next =
+            self.layered.iter_mut().find_map(|(name, disk)| Some((name.clone(), disk.next(&shared)?, disk)));
         let Some((name, step, disk)) = next else { return Ok(()) };
         if let Tidy::Drop(layer) = step {
             return drop_layer(disk, layer);

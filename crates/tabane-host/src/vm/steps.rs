@@ -186,7 +186,11 @@ impl Driver {
         let kvm = if shared.verdict.kvm { Ok(()) } else { Err(shared.verdict.reason.as_str()) };
         let earlier = self.state().pinned.clone();
         let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm)?;
-        let credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
+        let mut credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
+        if let Some(credentials) = &mut credentials {
+            let groups = self.layered.values().flat_map(|disk| disk.note.groups.iter().copied());
+            credentials.supplementary_gids.extend(groups);
+        }
         let (machine, inherit) = self.machine(vm, &pinned, credentials.clone()).await?;
         let folder = self.folder();
         for socket in ["qmp.sock", "agent.sock", "serial.sock", "vnc.sock"] {

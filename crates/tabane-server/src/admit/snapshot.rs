@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tabane_model::{
-    Hardware, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase, SnapshotSpec, Vm,
-    VmPhase, VmSpec,
+    Disk, Hardware, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase, SnapshotSource,
+    SnapshotSpec, Vm, VmPhase, VmSpec, format_bytes,
 };
 
 use super::{Admit, Removal, referred};
@@ -88,6 +88,7 @@ impl Admit for Snapshot {
                 hint: "delete it when that is done".into(),
             });
         }
+        stands_alone(app, snapshot)?;
         Ok(Removal::AfterHost)
     }
 }
@@ -152,9 +153,54 @@ pub fn admit_detach(app: &App, vm: &Vm, disk: &Name) -> Result<()> {
     }
 }
 
+/// Judges a disk that is to be made from a snapshot; answers the host where that can be done.
+pub fn admit_source(
+    app: &App,
+    from: &SnapshotSource,
+    size_bytes: Option<u64>,
+    change: &mut Change<'_>,
+) -> Result<Name> {
+    let snapshot = referred::<Snapshot>(app, "spec.from.snapshot", &from.snapshot, change)?;
+    let known = snapshot.spec.hardware.as_ref().and_then(|h| h.disks.iter().find(|d| d.name == from.disk));
+    let (Some(known), Some(host)) = (known, snapshot.spec.host.clone()) else {
+        return Err(Error::fault(
+            "spec.from.disk",
+            format!("the snapshot {} has no disk {}", from.snapshot, from.disk),
+            format!("`tabane snapshot get {} -o yaml` shows which it has", from.snapshot),
+        ));
+    };
+    let least = app.cache.get::<Disk>(known.disk.as_str()).map_or(0, |d| d.status.size_bytes);
+    match size_bytes {
+        Some(size) if size < least => Err(Error::fault(
+            "spec.size_bytes",
+            format!("{} is smaller than the disk that it is to be made from", format_bytes(size)),
+            format!("use at least {}, or leave it out", format_bytes(least)),
+        )),
+        _ => Ok(host),
+    }
+}
+
+/// Disks that cannot do without a snapshot.
+pub fn clones_of(app: &App, snapshot: &Snapshot) -> Vec<Name> {
+    let name = &snapshot.meta.name;
+    let disks = app.cache.list::<Disk>(None, usize::MAX, |d| d.needs_snapshot() == Some(name)).0;
+    disks.iter().map(|d| d.spec.vm.clone().unwrap_or_else(|| d.meta.name.clone())).collect()
+}
+
+fn stands_alone(app: &App, snapshot: &Snapshot) -> Result<()> {
+    let clones = clones_of(app, snapshot);
+    let Some(first) = clones.first() else { return Ok(()) };
+    let more = if clones.len() > 1 { format!(" and {} more", clones.len() - 1) } else { String::new() };
+    Err(Error::InUse {
+        detail: format!("{first}{more} stand on the snapshot {} of {}", snapshot.meta.name, snapshot.spec.vm),
+        hint: "delete these clones first; full clones (`tabane vm clone --full`) need nothing once they are made".into(),
+    })
+}
+
 /// The snapshots of a VM that goes, go with it.
-pub fn remove_all(app: &App, vm: &Vm, change: &mut Change<'_>) {
+pub fn remove_all(app: &App, vm: &Vm, change: &mut Change<'_>) -> Result<()> {
     for snapshot in of_vm(app, vm) {
+        stands_alone(app, &snapshot)?;
         if snapshot.spec.host.is_none() {
             change.delete(&*snapshot);
         } else if snapshot.meta.deleted_at.is_none() {
@@ -164,6 +210,7 @@ pub fn remove_all(app: &App, vm: &Vm, change: &mut Change<'_>) {
             change.update("delete", &marked);
         }
     }
+    Ok(())
 }
 
 /// Snapshots of a VM.

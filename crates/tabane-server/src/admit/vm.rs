@@ -65,7 +65,7 @@ impl Admit for Vm {
 
     fn remove(app: &Arc<App>, vm: &Self, change: &mut Change<'_>) -> Result<Removal> {
         let now = app.now();
-        super::snapshot::remove_all(app, vm, change);
+        super::snapshot::remove_all(app, vm, change)?;
         for attached in &vm.spec.disks {
             let Some(disk) = attached.disk.as_ref().and_then(|name| app.cache.get::<Disk>(name.as_str()))
             else {
@@ -141,7 +141,11 @@ fn admit_disks(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chan
         match entry.disk.clone() {
             None => make_disk(app, &vm_name, new.spec.host.as_ref(), entry, &field, change)?,
             Some(name) => {
-                if entry.image.is_some() || entry.size_bytes.is_some() || entry.pool.is_some() {
+                if entry.image.is_some()
+                    || entry.from.is_some()
+                    || entry.size_bytes.is_some()
+                    || entry.pool.is_some()
+                {
                     return Err(Error::fault(
                         field,
                         "names a disk and says how to make one",
@@ -194,6 +198,7 @@ fn make_disk(
         pool,
         size_bytes: entry.size_bytes.take(),
         image: entry.image.take(),
+        from: entry.from.take(),
         clone: entry.clone,
         vm: Some(vm.clone()),
         host: host.cloned(),

@@ -1,5 +1,6 @@
 //! The HTTP API: thin handlers over [`crate::commit`] and [`crate::cache`].
 
+pub mod clones;
 pub mod crud;
 pub mod events;
 pub mod hosts;
@@ -48,6 +49,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/pause", post(vms::pause))
         .route("/v1/vms/{name}/resume", post(vms::start))
         .route("/v1/vms/{name}/reset", post(vms::reset))
+        .route("/v1/vms/{name}/clone", post(clones::clone))
         .route("/v1/vms/{name}/revert", post(snapshots::revert))
         .route("/v1/vms/{name}/console", get(vms::console))
         .route("/v1/vms/{name}/leaving", post(vms::leaving))

@@ -31,6 +31,7 @@ use utoipa::{
     api::JoinRequest,
     api::JoinAnswer,
     api::NewToken,
+    api::CloneRequest,
     api::RevertRequest,
     api::AuditRecord,
 )))]
@@ -98,6 +99,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
     ("/v1/vms/{name}/pause", HttpMethod::Post, "pause_vm", "Pause a VM"),
     ("/v1/vms/{name}/resume", HttpMethod::Post, "resume_vm", "Resume a paused VM"),
     ("/v1/vms/{name}/reset", HttpMethod::Post, "reset_vm", "Reset a VM as its reset button would"),
+    (
+        "/v1/vms/{name}/clone",
+        HttpMethod::Post,
+        "clone_vm",
+        "Make copies of a VM, linked to a snapshot of it or full",
+    ),
     (
         "/v1/vms/{name}/revert",
         HttpMethod::Post,

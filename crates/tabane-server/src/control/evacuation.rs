@@ -152,6 +152,14 @@ async fn empty(app: &Arc<App>, host: &Name, refusals: &Refusals) {
         if free == 0 {
             break;
         }
+        if let Some(disk) = disks(app, &vm).iter().find(|disk| disk.needs_snapshot().is_some()) {
+            let name = &disk.meta.name;
+            let message = format!(
+                "it cannot leave host {host}: its disk {name} is a linked clone, which stands on a snapshot there"
+            );
+            report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
+            continue;
+        }
         if let Some(snapshot) = of_vm(app, &vm).first() {
             let message = format!(
                 "it cannot leave host {host}: snapshots do not travel, and it has {}; delete its snapshots first",

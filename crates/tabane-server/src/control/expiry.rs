@@ -8,7 +8,7 @@ use tabane_store::Txn;
 
 use crate::{
     Result,
-    admit::{Admit, Removal},
+    admit::{Admit, Removal, snapshot::clones_of},
     app::App,
     commit::{Change, Done},
     keys,
@@ -19,6 +19,8 @@ const EVENTS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 const IDEMPOTENCY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Watchers of the store may be this many revisions behind.
 const REVISIONS_KEPT: u64 = 100_000;
+/// A snapshot that was made for clones has them by then.
+const CLONES_APPEAR_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: usize = 200;
 
@@ -92,8 +94,10 @@ async fn tokens(app: &Arc<App>) -> Result<()> {
 async fn snapshots(app: &Arc<App>) -> Result<()> {
     let now = app.now();
     for snapshot in app.cache.all::<Snapshot>() {
-        let over = snapshot.spec.expires_at.is_some_and(|at| at < now) && snapshot.meta.deleted_at.is_none();
-        if !over {
+        let expired = snapshot.spec.expires_at.is_some_and(|at| at < now);
+        let old = snapshot.meta.created_at.is_some_and(|at| now.duration_since(at) > CLONES_APPEAR_WITHIN);
+        let unneeded = snapshot.spec.for_clones && old && clones_of(app, &snapshot).is_empty();
+        if !(expired || unneeded) || snapshot.meta.deleted_at.is_some() {
             continue;
         }
         let _admission = app.admission(true).await;

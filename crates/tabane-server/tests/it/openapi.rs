@@ -39,6 +39,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/vms/{name}/exec", "post"),
     ("/v1/vms/{name}/screenshot", "get"),
     ("/v1/vms/{name}/vnc", "get"),
+    ("/v1/vms/{name}/clone", "post"),
     ("/v1/vms/{name}/revert", "post"),
     ("/v1/vms/{name}/vnc-tickets", "post"),
     ("/v1/images/{name}/content", "put"),

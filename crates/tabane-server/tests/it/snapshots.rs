@@ -1,7 +1,7 @@
 //! Snapshots as objects: who may have one, what can be changed, and what keeps them.
 
 use serde_json::{Value, json};
-use tabane_model::{SNAPSHOTS_MAX, Snapshot, SnapshotPhase, Vm};
+use tabane_model::{Disk, DiskPhase, SNAPSHOTS_MAX, Snapshot, SnapshotPhase, Vm};
 
 use crate::{
     fake_host::FakeHost,
@@ -138,4 +138,39 @@ async fn a_snapshot_that_is_gone_back_to_stays_until_that_is_done() {
     host.say(&vm, &status).await.unwrap();
     let _: Vm = world.until("web1", |vm: &Vm| vm.status.reverted.is_some()).await;
     world.delete("/v1/snapshots/s1").await.expect(202);
+}
+
+#[tokio::test]
+async fn clones_share_a_snapshot_that_stays_for_them() {
+    let (world, _host) = with_vm().await;
+    let ask = json!({ "names": ["a", "b"], "start": true });
+    let dry = world.post("/v1/vms/web1/clone?dry_run=true", &ask).await.expect(200).json();
+    assert_eq!(dry["items"][1]["spec"]["disks"][0]["from"], json!({ "snapshot": "a-base", "disk": "root" }));
+    assert_eq!(world.get("/v1/snapshots").await.json()["items"], json!([]));
+    let made = world.post("/v1/vms/web1/clone", &ask).await.expect(201).json();
+    assert_eq!(made["items"].as_array().unwrap().len(), 2);
+    let a: Vm = world.until("a", |vm: &Vm| vm.spec.host.is_some()).await;
+    assert_eq!(a.spec.host.unwrap().as_str(), "h1", "it is made where the snapshot is");
+    world.get("/v1/vms/a?wait=running&timeout_s=5").await.expect(200);
+    let snapshot: Snapshot = world.read("a-base").await;
+    assert!(snapshot.spec.for_clones);
+    let problem = world.delete("/v1/vms/web1").await.problem(409, "in_use");
+    assert!(problem.detail.contains("1 more"), "{problem:?}");
+    world.delete("/v1/snapshots/a-base").await.problem(409, "in_use");
+    // A full clone lets go of it.
+    let full = json!({ "names": ["c"], "clone": "full", "snapshot": "a-base" });
+    world.post("/v1/vms/web1/clone", &full).await.expect(201);
+    let _: Disk = world.until("c-root", |d: &Disk| d.status.phase == DiskPhase::Ready).await;
+    for name in ["a", "b"] {
+        world.delete(&format!("/v1/vms/{name}?wait=deleted&timeout_s=5")).await.expect(204);
+        world.get(&format!("/v1/disks/{name}-root?wait=deleted&timeout_s=5")).await.expect(204);
+        world.get(&format!("/v1/disks/{name}-data?wait=deleted&timeout_s=5")).await.expect(204);
+    }
+    world.delete("/v1/snapshots/a-base?wait=deleted&timeout_s=5").await.expect(204);
+    // What cannot be.
+    world.post("/v1/vms/web1/clone", &json!({ "names": [] })).await.problem(400, "invalid_object");
+    world.post("/v1/vms/web1/clone", &json!({ "names": ["x", "x"] })).await.problem(400, "invalid_object");
+    world.post("/v1/vms/web1/clone", &json!({ "names": ["c"] })).await.problem(409, "name_taken");
+    world.post("/v1/vms/none/clone", &json!({ "names": ["x"] })).await.problem(404, "not_found");
+    assert_eq!(world.get("/v1/snapshots").await.json()["items"], json!([]));
 }

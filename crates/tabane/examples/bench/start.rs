@@ -29,6 +29,7 @@ fn tiny_vm(name: &str) -> Result<Vm> {
         image: Some(image),
         size_bytes: None,
         pool: None,
+        from: None,
         clone: Default::default(),
         keep: false,
     });

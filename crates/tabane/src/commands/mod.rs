@@ -72,6 +72,7 @@ async fn disk(context: &Context, command: DiskCommand) -> Result<()> {
                 pool: create.pool,
                 size_bytes: create.size,
                 image: create.image,
+                from: None,
                 clone: create.clone,
                 vm: None,
                 host: None,

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e_badinput;
+mod e2e_clones;
 mod e2e_console;
 mod e2e_debian;
 mod e2e_display;
