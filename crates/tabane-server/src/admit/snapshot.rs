@@ -1,6 +1,9 @@
 //! Snapshots: of VMs that have a host; nothing of one can be changed but its note and its end.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tabane_model::{
     Disk, Hardware, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase, SnapshotSource,
@@ -180,11 +183,12 @@ pub fn admit_source(
     }
 }
 
-/// Disks that cannot do without a snapshot.
+/// VMs, and disks of no VM, that cannot do without a snapshot.
 pub fn clones_of(app: &App, snapshot: &Snapshot) -> Vec<Name> {
     let name = &snapshot.meta.name;
     let disks = app.cache.list::<Disk>(None, usize::MAX, |d| d.needs_snapshot() == Some(name)).0;
-    disks.iter().map(|d| d.spec.vm.clone().unwrap_or_else(|| d.meta.name.clone())).collect()
+    let names = disks.iter().map(|d| d.spec.vm.clone().unwrap_or_else(|| d.meta.name.clone()));
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn stands_alone(app: &App, snapshot: &Snapshot) -> Result<()> {
