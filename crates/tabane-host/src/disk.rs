@@ -4,6 +4,7 @@
 //! Invariant: a file that has its final name is complete. A clone's image stays for as long as the clone.
 
 mod clone;
+pub use clone::{Held, held};
 pub mod layers;
 mod note;
 
