@@ -15,6 +15,7 @@ use tabane_client::{Call, Client, Target};
 
 mod by_hand;
 mod idle;
+mod metrics;
 mod scale;
 mod start;
 mod virsh;
@@ -34,6 +35,9 @@ async fn main() -> Result<()> {
     }
     if runs("scale") {
         figures.insert("scale".into(), scale::scale().await?);
+    }
+    if runs("metrics") {
+        figures.insert("metrics".into(), metrics::metrics().await?);
     }
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

@@ -20,7 +20,9 @@ const EVERY: Duration = Duration::from_secs(5);
 const HEADERS: [&str; 10] =
     ["NAME", "CPU", "CPUS", "MEMORY", "READ/s", "WRITTEN/s", "READS/s", "WRITES/s", "RECEIVED/s", "SENT/s"];
 const CLEAR: &str = "\x1b[H\x1b[J";
+/// Of a chart, and of what stands before it.
 const CHART_COLUMNS_MAX: usize = 100;
+const BESIDE_COLUMNS: usize = 52;
 
 /// The busiest, as a table that renews itself; once where nobody looks.
 pub async fn top<R: Resource>(context: &Context, top: &Top) -> Result<()> {
@@ -53,6 +55,13 @@ fn rows() -> usize {
     size.map_or(20, |size| usize::from(size.ws_row).saturating_sub(4)).max(1)
 }
 
+/// Columns of the terminal that are left for a chart.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let columns = size.map_or(usize::MAX, |size| usize::from(size.ws_col)).saturating_sub(BESIDE_COLUMNS);
+    columns.clamp(10, CHART_COLUMNS_MAX)
+}
+
 fn cells(usage: &Usage) -> Vec<String> {
     let value = |series: Series| usage.values.get(series.as_str()).copied().flatten();
     let mut cells = vec![
@@ -83,12 +92,12 @@ pub async fn over_time<R: Resource>(context: &Context, of: &MetricsOf) -> Result
     let _: R = client.get(of.name.as_str(), &Call::default()).await?;
     let metrics = client.metrics::<R>(of.name.as_str(), &question).await?;
     match context.form()? {
-        Form::Table => output::say(&charts(&metrics)),
+        Form::Table => output::say(&charts(&metrics, columns())),
         form => output::value(form, &metrics),
     }
 }
 
-fn charts(metrics: &Metrics) -> String {
+fn charts(metrics: &Metrics, columns: usize) -> String {
     let (Some(first), Some(last)) = (metrics.times.first(), metrics.times.last()) else {
         return String::new();
     };
@@ -104,16 +113,16 @@ fn charts(metrics: &Metrics) -> String {
         let known = || values.iter().flatten().copied();
         let last = values.iter().rev().take(3).find_map(|v| *v);
         let max = known().fold(None, |a: Option<f32>, b| Some(a.map_or(b, |a| a.max(b))));
-        vec![series.to_string(), shown(series, last), shown(series, max), sparkline(values, series)]
+        vec![series.to_string(), shown(series, last), shown(series, max), sparkline(values, series, columns)]
     });
     format!("{head}\n\n{}", output::table(&["SERIES", "LAST", "MAX", "CHART"], rows))
 }
 
 /// Blocks of an eighth of a line each; a blank where nothing was measured. Shares are drawn against 1, everything else
 /// against its own maximum.
-fn sparkline(values: &[Option<f32>], series: Series) -> String {
+fn sparkline(values: &[Option<f32>], series: Series, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let by = values.len().div_ceil(CHART_COLUMNS_MAX).max(1);
+    let by = values.len().div_ceil(columns).max(1);
     let columns: Vec<Option<f32>> =
         values.chunks(by).map(|chunk| chunk.iter().flatten().copied().reduce(f32::max)).collect();
     let top = columns.iter().flatten().copied().fold(f32::MIN_POSITIVE, f32::max);
@@ -130,13 +139,13 @@ mod tests {
     #[test]
     fn charts_show_gaps_and_heights() {
         let values = [Some(0.0), Some(0.5), None, Some(1.0), Some(0.1)];
-        assert_eq!(sparkline(&values, Series::CpuRatio), "▁▄ █▁");
+        assert_eq!(sparkline(&values, Series::CpuRatio, 100), "▁▄ █▁");
         let values = values.map(|v| v.map(|v| v * 0.1));
-        assert_eq!(sparkline(&values, Series::CpuRatio), "▁▁ ▁▁");
-        assert_eq!(sparkline(&values, Series::DiskReadOps), "▁▄ █▁");
-        assert_eq!(sparkline(&[], Series::CpuRatio), "");
+        assert_eq!(sparkline(&values, Series::CpuRatio, 100), "▁▁ ▁▁");
+        assert_eq!(sparkline(&values, Series::DiskReadOps, 100), "▁▄ █▁");
+        assert_eq!(sparkline(&[], Series::CpuRatio, 100), "");
         let many: Vec<Option<f32>> = (0..1000).map(|i| Some((i % 10) as f32)).collect();
-        assert_eq!(sparkline(&many, Series::NetReceiveBytes), "█".repeat(100));
+        assert_eq!(sparkline(&many, Series::NetReceiveBytes, 100), "█".repeat(100));
     }
 
     #[test]
