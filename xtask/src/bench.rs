@@ -1,4 +1,4 @@
-//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [metrics]`.
+//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone] [metrics]`.
 
 use anyhow::Result;
 

@@ -10,8 +10,8 @@ use sha2::Digest;
 use tabane_model::{
     Metrics, Problem, Resource, Series, Statistic, Token, TokenSpec, UsageList, Vm,
     api::{
-        CloneRequest, ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken,
-        RevertRequest,
+        CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
+        NewToken, RevertRequest,
     },
 };
 
@@ -284,6 +284,12 @@ impl Client {
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {
         self.stream(self.request(Method::GET, &format!("/v1/images/{}/files", segment(image)))).await
+    }
+
+    /// A snapshot as a file for other systems, in frames.
+    pub async fn export(&self, snapshot: &str, request: &ExportRequest) -> Result<Stream> {
+        let path = format!("/v1/snapshots/{}/export", segment(snapshot));
+        self.stream(self.request(Method::GET, &path).query(request)).await
     }
 
     /// A part of a VM that moves to the host that asks.

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tabane_model::{
-    Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Quiesce, Role, parse_bytes,
+    Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Quiesce, Role, api::ExportFormat,
+    parse_bytes,
 };
 
 #[derive(Parser)]
@@ -171,6 +172,8 @@ pub enum VmCommand {
     Reset(NamedChange),
     /// Make copies of a VM, also while it runs
     Clone(VmClone),
+    /// Save a VM as one file for other systems, also while it runs: -o FILE
+    Export(VmExport),
     /// Change CPUs, memory, labels and more, also while the VM runs
     Set(Box<VmSet>),
     /// Attach a disk, also while the VM runs
@@ -278,6 +281,26 @@ pub struct VmClone {
     pub start: bool,
     #[command(flatten)]
     pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmExport {
+    pub vm: Name,
+    /// ova has the whole VM; the others have one disk
+    #[arg(long, default_value_t)]
+    pub format: ExportFormat,
+    /// Which disk, by its name inside the VM [default: the first]
+    #[arg(long)]
+    pub disk: Option<Name>,
+    /// A snapshot of the VM to save [default: one is taken, and deleted at the end]
+    #[arg(long)]
+    pub snapshot: Option<Name>,
+    /// Write an OVF 2.0 descriptor in place of 1.1, which more systems read
+    #[arg(long)]
+    pub ovf2: bool,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]

@@ -18,14 +18,28 @@ use super::{Note, layer_path, place};
 use crate::{Error, Result, agent::Shared, files, users};
 
 /// Where a snapshot's disk is, and what is known of it.
-struct Held {
-    path: PathBuf,
+pub struct Held {
+    pub path: PathBuf,
     place: PathBuf,
     note: Note,
     layer: tabane_core::layers::Layer,
 }
 
-fn held(shared: &Shared, from: &SnapshotSource) -> Result<Held> {
+impl Held {
+    /// To read it as the user that it belongs to: a guest wrote what is in it.
+    pub fn sandbox(&self) -> Result<Sandbox> {
+        let owner = std::fs::metadata(&self.path).map_err(Error::file("look at", &self.path))?;
+        let identity = users::can_switch().then(|| (owner.uid(), owner.gid()));
+        let mut groups = self.note.groups.clone();
+        groups.push(users::IMAGES_GID);
+        if identity.is_none() {
+            groups.clear();
+        }
+        Ok(Sandbox { identity, groups, ..Sandbox::default() })
+    }
+}
+
+pub fn held(shared: &Shared, from: &SnapshotSource) -> Result<Held> {
     let waiting = || Error::NotYet(format!("waiting for the snapshot {}", from.snapshot));
     let snapshot = shared.objects.snapshot(&from.snapshot).ok_or_else(waiting)?;
     if snapshot.status.phase == tabane_model::SnapshotPhase::Failed {
@@ -62,11 +76,7 @@ pub(super) async fn make(
     let image_digest = held.note.image_digest.clone();
     if !linked {
         Note { image_digest, ..Note::default() }.save(target)?;
-        let identity = users::can_switch().then(|| (owner.uid(), owner.gid()));
-        let mut may_read = held.note.groups.clone();
-        may_read.push(users::IMAGES_GID);
-        let groups = if identity.is_some() { may_read } else { Vec::new() };
-        let img = Img::new(Sandbox { identity, groups, ..Sandbox::default() });
+        let img = Img::new(held.sandbox()?);
         let source = Source::own(&held.path, Format::Qcow2);
         img.convert(&source, fresh, Output::Qcow2 { compress: false }, &|_| {}).await?;
         return if size > least { super::resize(fresh, size).await } else { Ok(()) };

@@ -3,6 +3,7 @@
 pub mod clones;
 pub mod crud;
 pub mod events;
+pub mod exports;
 pub mod hosts;
 pub mod images;
 mod metrics;
@@ -58,6 +59,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/screenshot", get(vms::screenshot))
         .route("/v1/vms/{name}/vnc", get(vnc::connect))
         .route("/v1/vms/{name}/vnc-tickets", post(vnc::ticket))
+        .route("/v1/snapshots/{name}/export", get(exports::export))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
         .route("/v1/vms/{name}/metrics", get(metrics::of_vm))

@@ -27,6 +27,7 @@ use utoipa::{
     tabane_model::Problem,
     api::Change,
     api::ExecRequest,
+    api::ExportRequest,
     api::HostReport,
     api::JoinRequest,
     api::JoinAnswer,
@@ -139,6 +140,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "A ticket, good once, for the display's websocket",
     ),
     ("/v1/vms/{name}/vnc", HttpMethod::Get, "vnc_vm", "The display as a websocket that carries RFB"),
+    (
+        "/v1/snapshots/{name}/export",
+        HttpMethod::Get,
+        "export_snapshot",
+        "A snapshot as a file for other systems: format, disk, ovf2 (Upgrade: tabane-stream)",
+    ),
     (
         "/v1/images/{name}/content",
         HttpMethod::Put,

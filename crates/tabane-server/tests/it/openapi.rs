@@ -42,6 +42,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/vms/{name}/clone", "post"),
     ("/v1/vms/{name}/revert", "post"),
     ("/v1/vms/{name}/vnc-tickets", "post"),
+    ("/v1/snapshots/{name}/export", "get"),
     ("/v1/images/{name}/content", "put"),
     ("/v1/images/{name}/files", "get"),
     ("/v1/hosts/{name}/watch", "get"),

@@ -6,6 +6,7 @@ mod console;
 mod doctor;
 mod drain;
 mod exec;
+mod export;
 mod image;
 mod metrics;
 mod objects;

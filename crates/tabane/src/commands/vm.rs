@@ -32,6 +32,7 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Resume(named) => act(context, &named, "resume").await?,
         VmCommand::Reset(named) => act(context, &named, "reset").await?,
         VmCommand::Clone(arguments) => clone(context, arguments).await?,
+        VmCommand::Export(arguments) => super::export::run(context, arguments).await?,
         VmCommand::Set(change) => set(context, *change).await?,
         VmCommand::Attach(change) => attach(context, change).await?,
         VmCommand::Detach(change) => detach(context, change).await?,

@@ -12,6 +12,7 @@ mod e2e_console;
 mod e2e_debian;
 mod e2e_display;
 mod e2e_drain;
+mod e2e_exports;
 mod e2e_guests;
 mod e2e_hostlost;
 mod e2e_hosts;
