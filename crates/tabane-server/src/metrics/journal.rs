@@ -13,6 +13,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tabane_model::Uid;
@@ -76,13 +77,14 @@ fn entry(bytes: &[u8]) -> Option<Entry> {
 /// The segments of a folder, and the one that is written to.
 pub struct Journal {
     folder: PathBuf,
-    segment: Option<(File, u32)>,
-    dirty: bool,
+    segment: Option<(Arc<File>, u32)>,
+    /// Segments with something that may not be on disk yet.
+    unsynced: Vec<Arc<File>>,
 }
 
 impl Journal {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, segment: None, dirty: false }
+        Self { folder, segment: None, unsynced: Vec::new() }
     }
 
     /// Segments by the step in which they were begun, oldest first.
@@ -126,23 +128,23 @@ impl Journal {
                         opened => break opened?,
                     }
                 };
-                none.insert((file, now))
+                none.insert((Arc::new(file), now))
             }
         };
-        if let Err(error) = file.write_all(&encode(entries)) {
+        if let Err(error) = (&**file).write_all(&encode(entries)) {
             self.segment = None;
             return Err(error);
         }
-        self.dirty = true;
+        if !self.unsynced.iter().any(|other| Arc::ptr_eq(other, file)) {
+            self.unsynced.push(file.clone());
+        }
         Ok(())
     }
 
-    /// Makes what was appended survive a power cut.
-    pub fn sync(&mut self) -> io::Result<()> {
-        if let Some((file, _)) = self.segment.as_ref().filter(|_| std::mem::take(&mut self.dirty)) {
-            file.sync_data()?;
-        }
-        Ok(())
+    /// Segments that were appended to since this was asked last: to be synced by the caller, who then need not hold the
+    /// journal meanwhile.
+    pub fn unsynced(&mut self) -> Vec<Arc<File>> {
+        std::mem::take(&mut self.unsynced)
     }
 
     /// Begins another segment once this one is a minute old, and removes those begun before `before`.
@@ -180,7 +182,7 @@ mod tests {
             let mut journal = Journal::new(folder.path().into());
             journal.append(chunk, 50 + i).unwrap();
             journal.append(chunk, 50 + i).unwrap();
-            journal.sync().unwrap();
+            assert_eq!((journal.unsynced().len(), journal.unsynced().len()), (1, 0));
         }
         let mut journal = Journal::new(folder.path().into());
         let read = |journal: &Journal| {

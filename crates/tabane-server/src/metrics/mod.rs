@@ -52,13 +52,16 @@ const GATHERED_MAX: usize = 360;
 const JOURNALED: u32 = GATHERED + 12;
 /// What nobody has told of for this long is not told of any more.
 const FRESH_MS: i64 = 30_000;
-/// By how much a host's clock may be ahead of ours, and how late a sample may come.
-const AHEAD_MS_MAX: i64 = 60_000;
+/// By how much a host's clock may differ from ours, and how late a sample may come.
+const APART_MS_MAX: i64 = 60_000;
 const LATE_MS_MAX: i64 = 5 * 3_600_000;
+const WARN_EVERY_MS: i64 = 600_000;
 
 /// What is in memory of one VM or host.
 struct Owner {
     last: Sample,
+    /// When that one came, by our clock.
+    heard_ms: i64,
     /// The values of the last step.
     latest: Values,
     /// Not in the archive yet, in order of time.
@@ -72,6 +75,8 @@ struct Memory {
     owners: HashMap<Uid, Owner>,
     /// Owners that have an archive.
     archived: HashSet<Uid>,
+    /// When it was last said that a host's clock is wrong.
+    warned_ms: i64,
 }
 
 pub struct Metrics {
@@ -110,12 +115,15 @@ impl Metrics {
         let archived = names.filter_map(|n| n.strip_suffix(".archive")?.parse().ok()).collect();
         let metrics = Self {
             folder: folder.clone(),
-            memory: Mutex::new(Memory { owners: HashMap::new(), archived }),
+            memory: Mutex::new(Memory { archived, ..Memory::default() }),
             journal: Mutex::new(Journal::new(journal)),
             files: Mutex::new(()),
             requests,
         };
-        metrics.replay().map_err(failed("read", &folder))?;
+        if let Err(error) = metrics.replay() {
+            // Nobody wants to be without his VMs for some minutes of charts.
+            tracing::error!(folder = %folder.display(), %error, "the last minutes of metrics before the start are lost");
+        }
         Ok(metrics)
     }
 
@@ -151,15 +159,21 @@ impl Metrics {
         let mut entries = Vec::with_capacity(samples.len());
         let mut memory = lock(&self.memory);
         for sample in samples {
-            if sample.at_ms > now + AHEAD_MS_MAX || sample.at_ms < now - LATE_MS_MAX {
-                tracing::debug!(name = %sample.name, at_ms = sample.at_ms, "a sample of another time; see to the host's clock");
+            if sample.at_ms > now + APART_MS_MAX || sample.at_ms < now - LATE_MS_MAX {
+                if now - memory.warned_ms > WARN_EVERY_MS {
+                    memory.warned_ms = now;
+                    let apart_s = sample.at_ms.saturating_sub(now) / 1000;
+                    tracing::warn!(of = %sample.name, apart_s, "what a host measured is left out: see to its clock");
+                }
                 continue;
             }
             let uid = sample.uid;
             let Some(owner) = memory.owners.get_mut(&uid) else {
                 let wanted = 1 + (uid.as_u128() as u32) % GATHERED;
                 let latest = slot::NOTHING;
-                memory.owners.insert(uid, Owner { last: sample, latest, gathered: Vec::new(), wanted });
+                memory
+                    .owners
+                    .insert(uid, Owner { last: sample, heard_ms: now, latest, gathered: Vec::new(), wanted });
                 continue;
             };
             if sample.at_ms <= owner.last.at_ms {
@@ -173,7 +187,7 @@ impl Metrics {
                 }
                 entries.push((uid, tick, values));
             }
-            owner.last = sample;
+            (owner.last, owner.heard_ms) = (sample, now);
         }
         drop(memory);
         if let Err(error) = lock(&self.journal).append(&entries, now_tick()) {
@@ -216,9 +230,13 @@ impl Metrics {
 
     /// The last samples, with the values of the last step, of those that were heard of lately.
     pub fn fresh(&self, kind: Kind) -> Vec<(Sample, Values)> {
-        let oldest = now_ms() - FRESH_MS;
+        let now = now_ms();
+        let is_fresh = |o: &Owner| {
+            // What a host brings that was away for long is of another time, though it was heard now.
+            now - o.heard_ms <= FRESH_MS && now - o.last.at_ms <= FRESH_MS + APART_MS_MAX
+        };
         let memory = lock(&self.memory);
-        let fresh = memory.owners.values().filter(|o| o.last.kind == kind && o.last.at_ms >= oldest);
+        let fresh = memory.owners.values().filter(|o| o.last.kind == kind && is_fresh(o));
         fresh.map(|owner| (owner.last.clone(), owner.latest)).collect()
     }
 
@@ -229,7 +247,7 @@ impl Metrics {
             let mut memory = lock(&self.memory);
             let old = now_ms() - FRESH_MS;
             memory.owners.retain(|uid, owner| {
-                present.contains(uid) && !(owner.gathered.is_empty() && owner.last.at_ms < old)
+                present.contains(uid) && !(owner.gathered.is_empty() && owner.heard_ms < old)
             });
             let is_due = |owner: &Owner| {
                 owner.gathered.first().is_some_and(|(tick, _)| now.saturating_sub(*tick) >= owner.wanted)
@@ -237,11 +255,13 @@ impl Metrics {
             memory.owners.iter().filter(|(_, owner)| is_due(owner)).map(|(uid, _)| *uid).collect()
         };
         due.into_iter().for_each(|owner| self.flush(owner));
-        let mut journal = lock(&self.journal);
-        if let Err(error) = journal.sync().and_then(|()| journal.turn(now, now.saturating_sub(JOURNALED))) {
+        // Hosts that report wait for the journal, and not for the disk.
+        let unsynced = lock(&self.journal).unsynced();
+        let synced = unsynced.iter().try_for_each(|segment| segment.sync_data());
+        let turned = lock(&self.journal).turn(now, now.saturating_sub(JOURNALED));
+        if let Err(error) = synced.and(turned) {
             tracing::warn!(%error, "cannot tend the journal of metrics");
         }
-        drop(journal);
         let gone: Vec<Uid> = lock(&self.memory).archived.difference(present).copied().collect();
         for owner in gone {
             let _files = lock(&self.files);

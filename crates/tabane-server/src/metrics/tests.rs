@@ -70,6 +70,23 @@ fn samples_of_another_time_are_left_out() {
 }
 
 #[test]
+fn a_clock_that_is_somewhat_behind_hides_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = open(folder.path());
+    let now = i64::from(now_tick());
+    metrics.take(vec![sample(now - 6), sample(now - 5)]);
+    assert_eq!(metrics.fresh(Kind::Vm).len(), 1);
+    metrics.take(vec![sample(now - 30)]);
+    assert_eq!(metrics.fresh(Kind::Vm).len(), 1);
+    drop(metrics);
+    // What a host brings that was away is kept, and is not what happens now.
+    let metrics = open(folder.path());
+    metrics.take(vec![sample(now - 31), sample(now - 30)]);
+    assert!(metrics.fresh(Kind::Vm).is_empty());
+    assert_eq!(cpu(&metrics, now - 30, 1), [Some(0.5)]);
+}
+
+#[test]
 fn the_archive_goes_with_its_owner() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = open(folder.path());

@@ -52,8 +52,8 @@ fn e2e_the_load_of_a_guest_is_measured() {
     // A busy loop, a file that is written and read back, and a stream from a to b.
     world.exec("a", "(timeout 60 sh -c 'while :; do :; done') > /dev/null 2>&1 &");
     world.eventually("the loop shows", || highest(&world, "a", "cpu_ratio") > 0.4);
-    let script = "dd if=/dev/zero of=/root/file bs=1M count=48 conv=fsync 2> /dev/null; \
-                  echo 3 > /proc/sys/vm/drop_caches; cat /root/file > /dev/null; rm /root/file";
+    let script = "dd if=/dev/zero of=/mnt/file bs=1M count=40 conv=fsync 2> /dev/null; \
+                  echo 3 > /proc/sys/vm/drop_caches; cat /mnt/file > /dev/null; rm /mnt/file";
     world.exec("b", script);
     world.eventually("the disk shows", || {
         highest(&world, "b", "disk_write_bytes_per_s") > 2e6
