@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Invariant: a sample leaves when the server has said that it has it, or when it is too old or one of too many. The
-//! last ones that were acknowledged stay for a while: a server that has begun anew needs them to make rates of the next.
+//! last ones that were acknowledged stay: a server that has begun anew needs them to make rates of the next.
 
 use std::collections::VecDeque;
 
@@ -32,9 +32,10 @@ impl Buffer {
         self.samples.extend(round);
         let too_many = self.samples.len().saturating_sub(SAMPLES_MAX);
         let too_old = self.samples.iter().take_while(|s| s.at_ms < now_ms - AGE_MS_MAX).count();
-        // Of those that the server has, the latest round stays: what is less than 15 s old now.
+        // Of those that the server has, the last two rounds stay, however long it is away after them.
+        let last_said = self.acknowledged.checked_sub(1).and_then(|i| self.samples.get(i)).map(|s| s.at_ms);
         let said = self.samples.iter().take(self.acknowledged);
-        let not_needed = said.take_while(|s| s.at_ms < now_ms - 15_000).count();
+        let not_needed = said.take_while(|s| last_said.is_some_and(|last| s.at_ms < last - 15_000)).count();
         self.drop_front(too_many.max(too_old).max(not_needed));
     }
 
@@ -98,10 +99,20 @@ mod tests {
         assert_eq!(seconds(&buffer), [0, 10, 20, 30, 40, 50, 60]);
         let (_, upto) = buffer.peek(usize::MAX);
         buffer.acknowledge(upto);
-        buffer.push(round(70, 3));
-        assert_eq!(seconds(&buffer), [70]);
+        // The server is away for long, and comes back knowing nothing.
+        for i in 7..60 {
+            buffer.push(round(i * 10, 3));
+        }
+        assert_eq!(seconds(&buffer)[..3], [70, 80, 90]);
         buffer.rewind();
-        assert_eq!(seconds(&buffer), [60, 70], "the last round stays for a server that begins anew");
+        assert_eq!(seconds(&buffer)[..3], [50, 60, 70], "the last rounds that it had are said once more");
+        // In good times, no more than these are kept.
+        for i in 60..100 {
+            let (_, upto) = buffer.peek(usize::MAX);
+            buffer.acknowledge(upto);
+            buffer.push(round(i * 10, 3));
+        }
+        assert_eq!((seconds(&buffer), buffer.samples.len()), (vec![990], 9));
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn e2e_the_load_of_a_guest_is_measured() {
     world.eventually("b is found by name", || {
         world.exec("a", "ping -c 1 -w 5 b > /dev/null && echo yes || true") == "yes\n"
     });
-    world.exec("b", "(timeout 120 nc -l -p 5000 > /dev/null) > /dev/null 2>&1 &");
+    // Its input stays open: at the end of it nc closes the connection, and the sender ends with it.
+    world.exec("b", "(sleep 120 | timeout 120 nc -l -p 5000 > /dev/null) > /dev/null 2>&1 &");
     world.exec("a", "sleep 1; dd if=/dev/zero bs=64k count=128 2> /dev/null | timeout 100 nc b 5000");
     world.eventually("the traffic shows, as each of them sees it", || {
         highest(&world, "a", "net_transmit_bytes_per_s") > 3e5
@@ -126,6 +127,36 @@ fn e2e_a_qemu_that_stands_still_stops_no_metrics() {
     world.eventually("it is measured again", || {
         last(&world, "a", "disk_read_bytes_per_s", 3).iter().any(Option::is_some)
     });
+}
+
+#[test]
+fn e2e_a_server_that_was_away_leaves_no_gap() {
+    let mut world = World::start();
+    let token = world.ok(&["token", "create", "joiner", "--role", "join"]).trim().to_owned();
+    world.join("h2", &token);
+    let cpu = |world: &World| -> Vec<(i64, Option<f64>)> {
+        let answer: Value =
+            serde_json::from_str(&world.ok(&["host", "metrics", "h2", "-o", "json"])).unwrap();
+        let times = answer["times"].as_array().unwrap().iter().map(|time| time.as_i64().unwrap());
+        times.zip(answer["series"]["cpu_ratio"].as_array().unwrap().iter().map(Value::as_f64)).collect()
+    };
+    let known = |world: &World| cpu(world).iter().filter(|(_, value)| value.is_some()).count();
+    world.eventually("the other host is measured", || known(&world) >= 2);
+
+    // Killed, and away for longer than one missed sample would explain.
+    world.listen = world.url().split("//").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    world.kill_up();
+    let killed_at = jiff::Timestamp::now().as_second();
+    std::thread::sleep(Duration::from_secs(45));
+    world.up();
+    world.eventually("what was measured meanwhile is there", || {
+        cpu(&world).iter().any(|(time, value)| *time > killed_at + 40 && value.is_some())
+    });
+    let all = cpu(&world);
+    let first = all.iter().position(|(_, value)| value.is_some()).unwrap();
+    let last = all.iter().rposition(|(_, value)| value.is_some()).unwrap();
+    assert!(last - first >= 6, "{all:?}");
+    assert!(all[first..=last].iter().all(|(_, value)| value.is_some()), "{:?}", &all[first..=last]);
 }
 
 /// A Prometheus that ends with the test.
