@@ -1,4 +1,4 @@
-//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone]`.
+//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone] [metrics]`.
 
 use anyhow::Result;
 

@@ -34,6 +34,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "tests of networks"),
     ("busybox-static", "tests of networks"),
     ("genisoimage", "tests of cloud-init seeds"),
+    ("prometheus", "tests of metrics"),
+    ("curl", "tests of metrics"),
 ];
 
 /// As [`run`], without a word when nothing is missing.

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest;
 use tabane_model::{
-    Problem, Resource, Token, TokenSpec, Vm,
+    Metrics, Problem, Resource, Series, Statistic, Token, TokenSpec, UsageList, Vm,
     api::{
         CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
         NewToken, RevertRequest,
@@ -47,6 +47,19 @@ pub struct Call {
     pub watch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<u64>,
+}
+
+/// A stretch of time: each end in seconds since 1970 or in RFC 3339.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Question {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_s: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<Statistic>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -222,6 +235,27 @@ impl Client {
 
     pub async fn health(&self) -> Result<serde_json::Value> {
         self.json(self.request(Method::GET, "/v1/health")).await
+    }
+
+    /// What was measured of a VM or host over time.
+    pub async fn metrics<R: Resource>(&self, name: &str, question: &Question) -> Result<Metrics> {
+        let path = format!("{}/metrics", path::<R>(name));
+        self.json(self.request(Method::GET, &path).query(question)).await
+    }
+
+    /// What all VMs or hosts use now, the most of `sort` first.
+    pub async fn usage<R: Resource>(&self, sort: Option<Series>, limit: Option<usize>) -> Result<UsageList> {
+        let path = format!("/v1/metrics/{}", R::KIND.plural());
+        let sort = sort.map(|sort| ("sort", sort.to_string()));
+        let limit = limit.map(|limit| ("limit", limit.to_string()));
+        let query: Vec<_> = sort.into_iter().chain(limit).collect();
+        self.json(self.request(Method::GET, &path).query(&query)).await
+    }
+
+    /// What Prometheus scrapes.
+    pub async fn exposition(&self) -> Result<String> {
+        let bytes = self.send(self.request(Method::GET, "/metrics")).await?.bytes().await.map_err(answer)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// A ticket for the display's websocket, as the server words it.

@@ -17,6 +17,7 @@ use crate::{
     config::Folders,
     facts, files,
     image::Images,
+    metrics,
     moving::{self, Arrivals},
     network::Networks,
     objects::{Objects, Wake},
@@ -153,6 +154,7 @@ impl Agent {
                 () = follow(&worker) => {}
                 () = sweep(&worker) => {}
                 () = heartbeat(&worker) => {}
+                () = metrics::run(&worker) => {}
             }
         });
         Ok(Self { shared, stop, work, _lock: lock })

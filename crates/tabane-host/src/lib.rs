@@ -21,6 +21,7 @@ mod facts;
 mod files;
 mod identity;
 pub mod image;
+mod metrics;
 mod moving;
 mod network;
 mod objects;

@@ -77,6 +77,11 @@ impl Objects {
         self.tables().arriving_disks.get(name).cloned()
     }
 
+    /// This host itself.
+    pub fn host(&self) -> Option<Arc<Host>> {
+        self.tables().host.clone()
+    }
+
     pub fn vm(&self, name: &Name) -> Option<Arc<Vm>> {
         self.tables().vms.get(name).cloned()
     }

@@ -12,10 +12,12 @@ use std::{
 use serde::Serialize;
 use tabane_client::Client;
 use tabane_model::{
-    EventLevel, EventSpec, HostStatus, Kind, Name, Reference, Uid,
+    EventLevel, EventSpec, HostStatus, Kind, Name, Reference, Sample, Uid,
     api::{HostReport, StatusReport},
 };
 use tokio::sync::Notify;
+
+use crate::metrics::Buffer;
 
 const BATCH: usize = 200;
 const EVENTS_MAX: usize = 1000;
@@ -27,6 +29,7 @@ struct Waiting {
     said: BTreeMap<(Kind, Name), StatusReport>,
     host: Option<HostStatus>,
     events: VecDeque<EventSpec>,
+    samples: Buffer,
 }
 
 #[derive(Default)]
@@ -91,9 +94,15 @@ impl Reporter {
         self.wake.notify_one();
     }
 
+    pub fn samples(&self, round: Vec<Sample>) {
+        self.waiting().samples.push(round);
+        self.wake.notify_one();
+    }
+
     /// A server that has just been reached may know less than the one before.
     pub fn say_all_again(&self) {
         let mut waiting = self.waiting();
+        waiting.samples.rewind();
         let said = std::mem::take(&mut waiting.said);
         for (key, report) in said {
             waiting.statuses.entry(key).or_insert(report);
@@ -102,7 +111,8 @@ impl Reporter {
         self.wake.notify_one();
     }
 
-    fn take(&self) -> Option<HostReport> {
+    /// The next report, and what of the samples is acknowledged with it.
+    fn take(&self) -> Option<(HostReport, u64)> {
         let mut waiting = self.waiting();
         let keys: Vec<_> = waiting.statuses.keys().take(BATCH).cloned().collect();
         let statuses: Vec<StatusReport> =
@@ -110,10 +120,12 @@ impl Reporter {
         let count = waiting.events.len().min(BATCH / 2);
         let events: Vec<EventSpec> = waiting.events.drain(..count).collect();
         let host = waiting.host.take();
-        if statuses.is_empty() && events.is_empty() && host.is_none() {
+        // They stay where they are until the server has them.
+        let (samples, upto) = waiting.samples.peek(BATCH);
+        if statuses.is_empty() && events.is_empty() && host.is_none() && samples.is_empty() {
             return None;
         }
-        Some(HostReport { host, statuses, events })
+        Some((HostReport { host, statuses, events, samples }, upto))
     }
 
     fn put_back(&self, report: HostReport) {
@@ -138,12 +150,15 @@ impl Reporter {
     /// happens alone waits for nobody and what happens together travels together.
     pub async fn run(self: Arc<Self>, client: Client, host: Name) {
         loop {
-            let Some(report) = self.take() else {
+            let Some((report, samples)) = self.take() else {
                 self.wake.notified().await;
                 continue;
             };
             match client.report(host.as_str(), &report).await {
-                Ok(()) => self.mark_said(report),
+                Ok(()) => {
+                    self.waiting().samples.acknowledge(samples);
+                    self.mark_said(report);
+                }
                 Err(error) if error.is_passing() => {
                     self.put_back(report);
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -152,6 +167,7 @@ impl Reporter {
                     // The server refuses it: saying it again would not help, and must not block the rest.
                     let told = crate::Error::Client(error).told();
                     tracing::warn!(error = told, "the server refuses a report");
+                    self.waiting().samples.acknowledge(samples);
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{EventSpec, HostStatus, Kind, Name, Token, Uid, resource::words};
+use crate::{EventSpec, HostStatus, Kind, Name, Sample, Token, Uid, resource::words};
 
 /// A page of a list, in order of names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct HostReport {
     pub statuses: Vec<StatusReport>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventSpec>,
+    /// In order of time for each VM; one that was sent before does no harm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
 /// One object's status as its host sees it. For images, pools and networks it may be the host's own part only.

@@ -16,6 +16,7 @@ use crate::{
     cache::Cache,
     commit::encode,
     control, keys, listen,
+    metrics::{self, Measured, Metrics, Requests},
     streams::Streams,
     tls::{Authority, CaFingerprint},
 };
@@ -40,6 +41,10 @@ impl Config {
     pub fn audit_log(folder: &Path) -> PathBuf {
         folder.join("audit.jsonl")
     }
+
+    pub fn metrics(folder: &Path) -> PathBuf {
+        folder.join("metrics")
+    }
 }
 
 /// What every request can reach.
@@ -48,6 +53,7 @@ pub struct App {
     pub cache: Arc<Cache>,
     pub streams: Streams,
     pub control: control::Signals,
+    pub metrics: Metrics,
     pub authority: Authority,
     pub stop: CancellationToken,
     admission: RwLock<()>,
@@ -103,6 +109,11 @@ impl Server {
             std::fs::set_permissions(folder, private).map_err(failed("protect", folder))?;
         }
         let authority = Authority::open(&tls_folder)?;
+        let requests = Requests::default();
+        let store: Arc<dyn Store> = Arc::new(Measured::new(store, requests.clone()));
+        let metrics_folder = Config::metrics(&config.folder);
+        let metrics = tokio::task::spawn_blocking(move || Metrics::open(metrics_folder, requests)).await;
+        let metrics = metrics.map_err(|error| Error::Bug(error.to_string()))??;
         let admin_token = first_start(&store).await?;
         let cache = Cache::start(store.clone()).await?;
         let app = Arc::new(App {
@@ -110,6 +121,7 @@ impl Server {
             cache,
             streams: Streams::default(),
             control: control::Signals::default(),
+            metrics,
             authority,
             stop: CancellationToken::new(),
             admission: RwLock::new(()),
@@ -121,6 +133,7 @@ impl Server {
         until_stop(&app, &tasks, control::evacuation::run(app.clone()));
         until_stop(&app, &tasks, control::liveness::run(app.clone(), config.host_timeout_ms));
         until_stop(&app, &tasks, control::expiry::run(app.clone()));
+        until_stop(&app, &tasks, metrics::run(app.clone()));
 
         let router = api::router(app.clone());
         let tls = app.authority.server_config(certificate_names(&config))?;

@@ -21,6 +21,7 @@ mod control;
 mod error;
 mod keys;
 mod listen;
+mod metrics;
 mod streams;
 mod tls;
 mod wait;
@@ -30,4 +31,6 @@ pub use app::{Config, Server};
 pub use audit::{Head as AuditHead, Verdict, head as audit_head, verify as verify_audit};
 pub use auth::ADMIN_TOKEN;
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use metrics::format as metrics_format;
 pub use tls::CaFingerprint;

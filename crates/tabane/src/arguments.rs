@@ -191,6 +191,10 @@ pub enum VmCommand {
     Console(VmConsole),
     /// Run a command in the guest
     Exec(VmExec),
+    /// Show which VMs use the most, again and again
+    Top(Top),
+    /// Show what was measured of a VM
+    Metrics(MetricsOf),
     /// Save a picture of the display as PNG: -o FILE
     Screenshot(Named),
     /// Make a ticket, good once, for the display's websocket
@@ -369,6 +373,36 @@ pub struct VmConsole {
     /// Key that, pressed three times with Ctrl, leaves the console
     #[arg(long, default_value = "]", value_name = "KEY")]
     pub escape: char,
+}
+
+#[derive(Args)]
+pub struct Top {
+    /// What to sort by
+    #[arg(long, default_value_t, value_name = "SERIES")]
+    pub sort: tabane_model::Series,
+    /// How many to show [default: as many as fit]
+    #[arg(short = 'n', long)]
+    pub limit: Option<usize>,
+    /// Show them once
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Args)]
+pub struct MetricsOf {
+    pub name: Name,
+    /// Where to begin, in RFC 3339 or seconds since 1970 [default: an hour before the end]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Where to end [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Length of a step [default: as short as was kept and as fits]
+    #[arg(long, value_name = "SECONDS")]
+    pub step: Option<u32>,
+    /// What of a step to show: mean or max
+    #[arg(long, default_value_t)]
+    pub statistic: tabane_model::Statistic,
 }
 
 #[derive(Args)]
@@ -616,6 +650,10 @@ pub enum HostCommand {
     List(List),
     /// Show a host
     Get(Named),
+    /// Show which hosts use the most, again and again
+    Top(Top),
+    /// Show what was measured of a host
+    Metrics(MetricsOf),
     /// Give a host no new VMs
     Cordon(NamedChange),
     /// Give a host VMs again

@@ -194,7 +194,15 @@ fn plain_table(headers: &[&str]) -> Table {
     table
 }
 
-fn say(text: &str) -> Result<()> {
+/// Lines of a table without trailing blanks.
+pub fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = plain_table(headers);
+    table.add_rows(rows);
+    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+pub fn say(text: &str) -> Result<()> {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{text}") {
         // `tabane vm list | head` is no error.
@@ -209,12 +217,7 @@ pub fn list<R: Row>(form: Form, items: &[R]) -> Result<()> {
             eprintln!("there are no {}", R::KIND.plural());
             Ok(())
         }
-        Form::Table => {
-            let mut table = plain_table(R::HEADERS);
-            table.add_rows(items.iter().map(Row::cells));
-            let text: Vec<String> = table.to_string().lines().map(|l| l.trim_end().to_owned()).collect();
-            say(&text.join("\n"))
-        }
+        Form::Table => say(&table(R::HEADERS, items.iter().map(Row::cells))),
         form => value(form, &items),
     }
 }

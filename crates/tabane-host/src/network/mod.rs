@@ -22,6 +22,8 @@ mod rules;
 mod tap;
 mod tool;
 
+pub use names::tap as tap_name;
+
 #[cfg(test)]
 mod tests;
 

@@ -43,6 +43,8 @@ pub struct Handle {
 #[derive(Default)]
 pub struct Live {
     parts: Mutex<Option<LiveParts>>,
+    /// The QEMU, and its vCPUs, also while it does not answer.
+    process: Mutex<Option<(ProcessId, u32)>>,
 }
 
 #[derive(Clone)]
@@ -56,6 +58,14 @@ pub struct LiveParts {
 impl Live {
     pub fn get(&self) -> Option<LiveParts> {
         self.parts.lock().expect("no holder of this lock panics").clone()
+    }
+
+    pub fn process(&self) -> Option<(ProcessId, u32)> {
+        *self.process.lock().expect("no holder of this lock panics")
+    }
+
+    fn set_process(&self, process: Option<(ProcessId, u32)>) {
+        *self.process.lock().expect("no holder of this lock panics") = process;
     }
 
     fn set(&self, parts: Option<LiveParts>) {
@@ -288,6 +298,7 @@ impl Driver {
             self.ended(running.ending.unwrap_or(Reason::Crash), told)?;
             return Ok(Process::Absent);
         }
+        self.handle.live.set_process(Some((running.process, running.cpus)));
         self.connect().await;
         let machine = |run| {
             Process::Alive(Machine {
@@ -395,6 +406,7 @@ impl Driver {
     /// Writes down that the process has ended, and why.
     pub(super) fn ended(&mut self, reason: Reason, told: String) -> Result<()> {
         self.disconnect();
+        self.handle.live.set_process(None);
         let now = Timestamp::now();
         let state = self.state();
         let ran_for = state.process.take().map(|p| now.duration_since(p.started_at)).unwrap_or_default();

@@ -12,7 +12,7 @@ use axum::{
 use futures_util::stream;
 use tabane_model::{
     Arrival, Disk, DiskPhase, Host, HostPhase, HostSpec, Image, Kind, Meta, NAME_LENGTH_MAX, Name, Network,
-    Pool, Problem, Resource, Role, Snapshot, SnapshotPhase, TokenSpec, Uid, Vm, VmPhase,
+    Pool, Problem, Resource, Role, SAMPLES_MAX, Snapshot, SnapshotPhase, TokenSpec, Uid, Vm, VmPhase,
     api::{HostReport, JoinAnswer, JoinRequest, StatusReport, StreamOrder},
 };
 use tabane_store::{Compare, Outcome};
@@ -26,7 +26,7 @@ use crate::{
     auth::{self, Caller},
     cache::{Cached, Object},
     commit::{Change, encode, modify},
-    keys, streams,
+    keys, metrics, streams,
 };
 
 fn token_name(host: &Name) -> Name {
@@ -176,6 +176,9 @@ pub async fn report(
     if report.statuses.len() > STATUSES_MAX {
         return Err(Error::fault("statuses", "are too many for one report", "send them in several"));
     }
+    if report.samples.len() > SAMPLES_MAX {
+        return Err(Error::fault("samples", "are too many for one report", "send them in several"));
+    }
     app.control.heard(&name);
     if let Some(mut status) = report.host {
         status.phase = HostPhase::Ready;
@@ -196,6 +199,12 @@ pub async fn report(
             Ok(changed)
         };
         modify::<Host>(&app, &name, write, None).await?;
+    }
+    let samples = metrics::owned(&app, &name, report.samples);
+    if !samples.is_empty() {
+        let app = app.clone();
+        let taken = tokio::task::spawn_blocking(move || app.metrics.take(samples)).await;
+        taken.map_err(|error| Error::Bug(error.to_string()))?;
     }
     let each = report.statuses.into_iter().map(|status| apply(&app, &name, status));
     for result in futures_util::future::join_all(each).await {

@@ -6,6 +6,7 @@ pub mod events;
 pub mod exports;
 pub mod hosts;
 pub mod images;
+mod metrics;
 pub mod openapi;
 pub mod snapshots;
 pub mod tokens;
@@ -61,6 +62,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/snapshots/{name}/export", get(exports::export))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
+        .route("/v1/vms/{name}/metrics", get(metrics::of_vm))
+        .route("/v1/hosts/{name}/metrics", get(metrics::of_host))
+        .route("/v1/metrics/vms", get(metrics::of_vms))
+        .route("/v1/metrics/hosts", get(metrics::of_hosts))
+        .route("/metrics", get(metrics::exposition))
         .route("/v1/hosts/{name}/watch", get(hosts::watch))
         .route("/v1/hosts/{name}/report", post(hosts::report))
         .route("/v1/hosts/{name}/streams/{id}", post(hosts::stream))
@@ -73,6 +79,7 @@ pub fn router(app: Arc<App>) -> Router {
     router
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::map_response(as_problem))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), crate::metrics::observe))
         .with_state(app)
 }
 

@@ -35,6 +35,10 @@ use utoipa::{
     api::CloneRequest,
     api::RevertRequest,
     api::AuditRecord,
+    tabane_model::Metrics,
+    tabane_model::UsageList,
+    tabane_model::Series,
+    tabane_model::Statistic,
 )))]
 struct Schemas;
 
@@ -57,6 +61,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
             .response("200", ResponseBuilder::new().description("Done."))
             .response("default", problem());
         paths = paths.path(*path, PathItem::new(method.clone(), operation));
+    }
+    for kind in [Kind::Vm, Kind::Host] {
+        paths = paths.path(format!("/v1/{}/{{name}}/metrics", kind.plural()), over_time(kind));
+        paths = paths.path(format!("/v1/metrics/{}", kind.plural()), usage(kind));
     }
     document.paths = paths.build();
     let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -170,6 +178,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "refuse_stream",
         "Why a host opens no stream",
     ),
+    (
+        "/metrics",
+        HttpMethod::Get,
+        "exposition",
+        "Metrics of VMs, hosts and the server itself as OpenMetrics text, for Prometheus",
+    ),
     ("/v1/openapi.json", HttpMethod::Get, "openapi", "This description"),
     ("/v1/ca.pem", HttpMethod::Get, "ca", "The certificate authority of this server"),
     ("/v1/health", HttpMethod::Get, "health", "Whether the server can answer"),
@@ -207,6 +221,75 @@ fn parameter(name: &str, place: ParameterIn, kind: Type, description: &str) -> P
         .required(required)
         .description(Some(description))
         .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .build()
+}
+
+/// What was measured of one VM or host.
+fn over_time(kind: Kind) -> PathItem {
+    use ParameterIn::Query;
+    let mut parameters = vec![
+        parameter("name", ParameterIn::Path, Type::String, "Name of the object."),
+        parameter(
+            "from",
+            Query,
+            Type::String,
+            "Seconds since 1970 or RFC 3339; an hour before `to` unless stated.",
+        ),
+        parameter("to", Query, Type::String, "Seconds since 1970 or RFC 3339; now unless stated."),
+        parameter(
+            "step_s",
+            Query,
+            Type::Integer,
+            "Length of a step; as short as is kept, and as makes 1,000 steps at most, unless stated.",
+        ),
+    ];
+    parameters.push(schema_parameter(
+        "statistic",
+        "Statistic",
+        "What of a step is told: its mean unless stated.",
+    ));
+    let operation = OperationBuilder::new()
+        .operation_id(Some(format!("metrics_of_{}", kind.singular())))
+        .summary(Some(format!("What was measured of a {}, over time", kind.singular())))
+        .tag(kind.plural())
+        .parameters(Some(parameters))
+        .response(
+            "200",
+            ResponseBuilder::new()
+                .description("A value for each step and series.")
+                .content("application/json", json("Metrics")),
+        )
+        .response("default", problem());
+    PathItem::new(HttpMethod::Get, operation)
+}
+
+/// What all VMs or hosts use now.
+fn usage(kind: Kind) -> PathItem {
+    let parameters = vec![
+        schema_parameter("sort", "Series", "The most of this first: cpu_ratio unless stated."),
+        parameter("limit", ParameterIn::Query, Type::Integer, "1,000 unless stated."),
+    ];
+    let operation = OperationBuilder::new()
+        .operation_id(Some(format!("usage_of_{}", kind.plural())))
+        .summary(Some(format!("What {} use now, the busiest first", kind.plural())))
+        .tag("metrics")
+        .parameters(Some(parameters))
+        .response(
+            "200",
+            ResponseBuilder::new()
+                .description("Those that were measured lately.")
+                .content("application/json", json("UsageList")),
+        )
+        .response("default", problem());
+    PathItem::new(HttpMethod::Get, operation)
+}
+
+fn schema_parameter(name: &str, schema: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(description))
+        .schema(Some(Ref::from_schema_name(schema)))
         .build()
 }
 

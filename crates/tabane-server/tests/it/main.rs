@@ -16,6 +16,7 @@ mod dry_run;
 mod hosts;
 mod idempotency;
 mod lists;
+mod metrics;
 mod networks;
 mod objects;
 mod openapi;

@@ -42,7 +42,7 @@ pub async fn idle() -> Result<Value> {
     }))
 }
 
-fn cpu_ms(pid: u32) -> Result<f64> {
+pub fn cpu_ms(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let fields: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();

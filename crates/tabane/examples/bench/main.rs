@@ -16,6 +16,7 @@ use tabane_client::{Call, Client, Target};
 mod by_hand;
 mod clone;
 mod idle;
+mod metrics;
 mod scale;
 mod start;
 mod virsh;
@@ -35,6 +36,9 @@ async fn main() -> Result<()> {
     }
     if runs("scale") {
         figures.insert("scale".into(), scale::scale().await?);
+    }
+    if runs("metrics") {
+        figures.insert("metrics".into(), metrics::metrics().await?);
     }
     if runs("clone") {
         figures.insert("clone".into(), clone::clone().await?);

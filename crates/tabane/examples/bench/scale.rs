@@ -31,7 +31,7 @@ pub async fn scale() -> Result<Value> {
     let client = Client::connect(Target::Local(folder.path().join("server/api.sock")), None).await?;
     let url = format!("https://{}/#{}", server.address, server.fingerprint.0);
     for i in 0..HOSTS {
-        simulate_host(&client, url.parse()?, &format!("h{i}")).await?;
+        join_simulated(&client, url.parse()?, &format!("h{i}")).await?;
     }
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -81,8 +81,8 @@ pub async fn scale() -> Result<Value> {
     }))
 }
 
-/// A host that says of every VM that it is stopped.
-async fn simulate_host(admin: &Client, target: Target, name: &str) -> Result<()> {
+/// A host that says of every VM that it is stopped; to say more by.
+pub async fn join_simulated(admin: &Client, target: Target, name: &str) -> Result<Client> {
     let spec = TokenSpec { role: tabane_model::Role::Join, ..TokenSpec::default() };
     let token = admin.create_token(&format!("join-{name}"), &spec).await?.secret;
     let joiner = Client::connect(target.clone(), Some(token)).await?;
@@ -92,6 +92,7 @@ async fn simulate_host(admin: &Client, target: Target, name: &str) -> Result<()>
     let status = HostStatus { cpus: 128, memory_bytes: 4 << 40, ..HostStatus::default() };
     client.report(name, &HostReport { host: Some(status), ..HostReport::default() }).await?;
     let name = name.to_owned();
+    let further = client.clone();
     tokio::spawn(async move {
         while let Ok(Some(change)) = events.next().await {
             let Change::Put { kind: Kind::Vm, object, .. } = change else { continue };
@@ -114,5 +115,5 @@ async fn simulate_host(admin: &Client, target: Target, name: &str) -> Result<()>
             let _ = client.report(&name, &report).await;
         }
     });
-    Ok(())
+    Ok(further)
 }

@@ -8,6 +8,7 @@ mod drain;
 mod exec;
 mod export;
 mod image;
+mod metrics;
 mod objects;
 mod serve;
 mod snapshot;
@@ -129,6 +130,8 @@ async fn host(context: &Context, command: HostCommand) -> Result<()> {
         HostCommand::Join(join) => serve::join(context, join).await,
         HostCommand::List(list) => objects::list::<Host>(context, &list).await,
         HostCommand::Get(named) => objects::get::<Host>(context, &named.name).await,
+        HostCommand::Top(top) => metrics::top::<Host>(context, &top).await,
+        HostCommand::Metrics(of) => metrics::over_time::<Host>(context, &of).await,
         HostCommand::Cordon(named) => {
             objects::patch::<Host>(context, &named, set(serde_json::json!({ "cordoned": true }))).await
         }

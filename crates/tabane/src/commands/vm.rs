@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
 use tabane_model::{CloneMode, Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec, api::CloneRequest};
 
-use super::{DONE, console, exec, objects};
+use super::{DONE, console, exec, metrics, objects};
 use crate::{
     arguments::{
         Change, NamedChange, VmAttach, VmClone, VmCommand, VmCreate, VmDetach, VmPlug, VmSet, VmUnplug,
@@ -41,6 +41,8 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Delete(named) => objects::delete::<Vm>(context, &named).await?,
         VmCommand::Console(arguments) => return console::run(context, &arguments).await,
         VmCommand::Exec(arguments) => return exec::run(context, &arguments).await,
+        VmCommand::Top(top) => metrics::top::<Vm>(context, &top).await?,
+        VmCommand::Metrics(of) => metrics::over_time::<Vm>(context, &of).await?,
         VmCommand::Screenshot(named) => {
             let Some(to) = &context.global.output else { bail!("say where to: -o FILE.png") };
             let picture = context.client().await?.screenshot(named.name.as_str()).await?;

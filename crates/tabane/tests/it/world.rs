@@ -17,6 +17,8 @@ pub const GUEST_TIMEOUT_S: &str = "240";
 
 pub struct World {
     folder: tempfile::TempDir,
+    /// Where the server listens from its next start on.
+    pub listen: String,
     up: Option<Child>,
     /// Further agents, each with its own folder.
     agents: Vec<Child>,
@@ -33,7 +35,7 @@ impl World {
         let folder = tempfile::Builder::new().prefix("tabane-e2e-").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         prepare(folder.path());
-        let mut world = Self { folder, up: None, agents: Vec::new() };
+        let mut world = Self { folder, listen: "127.0.0.1:0".into(), up: None, agents: Vec::new() };
         world.up();
         world
     }
@@ -59,7 +61,7 @@ impl World {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("up.log")).unwrap();
         let before = self.addresses();
-        let mut command = self.command(&["up", "--name", "h1", "--listen", "127.0.0.1:0"]);
+        let mut command = self.command(&["up", "--name", "h1", "--listen", &self.listen]);
         command
             .env("TABANE_LOG", "info,tabane_host=debug,tabane_server=debug")
             .stdin(Stdio::null())
