@@ -49,6 +49,10 @@ pub struct App {
     pub streams: Streams,
     pub control: control::Signals,
     pub authority: Authority,
+    /// Failed sign-ins to the web console.
+    pub failures: crate::session::Failures,
+    /// The audit log's file.
+    pub audit_log: PathBuf,
     pub stop: CancellationToken,
     admission: RwLock<()>,
 }
@@ -111,6 +115,8 @@ impl Server {
             streams: Streams::default(),
             control: control::Signals::default(),
             authority,
+            failures: crate::session::Failures::default(),
+            audit_log: Config::audit_log(&config.folder),
             stop: CancellationToken::new(),
             admission: RwLock::new(()),
         });

@@ -30,6 +30,8 @@ use utoipa::{
     api::JoinRequest,
     api::JoinAnswer,
     api::NewToken,
+    api::Session,
+    api::UploadAnswer,
     api::AuditRecord,
 )))]
 struct Schemas;
@@ -117,10 +119,22 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
     ),
     ("/v1/vms/{name}/vnc", HttpMethod::Get, "vnc_vm", "The display as a websocket that carries RFB"),
     (
+        "/v1/vms/{name}/console-tickets",
+        HttpMethod::Post,
+        "ticket_console_vm",
+        "A ticket, good once, for the serial console's websocket",
+    ),
+    (
+        "/v1/vms/{name}/console-socket",
+        HttpMethod::Get,
+        "console_socket_vm",
+        "The serial console as a websocket that carries bytes",
+    ),
+    (
         "/v1/images/{name}/content",
         HttpMethod::Put,
         "upload_image",
-        "Send an image's content (Upgrade: tabane-stream)",
+        "Send an image's content from `offset_bytes` on, as the body or as a stream (Upgrade: tabane-stream)",
     ),
     (
         "/v1/images/{name}/files",
@@ -128,6 +142,11 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "copy_image",
         "An image's files, for hosts (Upgrade: tabane-stream)",
     ),
+    ("/v1/session", HttpMethod::Post, "sign_in", "Open a session of the web console: a token for a cookie"),
+    ("/v1/session", HttpMethod::Get, "session", "Who is signed in"),
+    ("/v1/session", HttpMethod::Delete, "sign_out", "End the session"),
+    ("/v1/watch", HttpMethod::Get, "watch", "Watch objects of all kinds in one stream of server-sent events"),
+    ("/v1/audit", HttpMethod::Get, "audit", "Records of the audit log, the newest first"),
     ("/v1/join", HttpMethod::Post, "join", "Become a host"),
     (
         "/v1/hosts/{name}/watch",
