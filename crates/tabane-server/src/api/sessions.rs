@@ -57,8 +57,17 @@ pub async fn sign_in(
     Ok(response)
 }
 
-/// Who is signed in.
-pub async fn show(State(app): State<Arc<App>>, caller: Caller, headers: HeaderMap) -> Result<Response> {
+/// Who is signed in; 204 when nobody is, which is no failure of whoever asks just that.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    caller: Result<Caller>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(Error::Unauthenticated) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => return Err(error),
+    };
     let expires_at = match session::id_of(&headers) {
         Some(id) => session::authenticate(&app, id, "").await.ok().map(|(_, until)| until),
         None => None,

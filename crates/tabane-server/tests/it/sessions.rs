@@ -57,6 +57,7 @@ async fn a_session_is_its_token_until_it_is_signed_out() {
     }
     world.send("DELETE", "/v1/session", &[("Cookie", &cookie), HOME], None).await.expect(204);
     get(&world, "/v1/vms", &cookie).await.problem(401, "unauthenticated");
+    get(&world, "/v1/session", &cookie).await.expect(204);
     let verbs: Vec<String> = world.get("/v1/audit").await.expect(200).json()["items"]
         .as_array()
         .unwrap()
