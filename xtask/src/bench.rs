@@ -1,4 +1,4 @@
-//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale]`.
+//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone]`.
 
 use anyhow::Result;
 

@@ -23,6 +23,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("grub-common", "boot loaders of images"),
     ("grub-pc-bin", "boot loaders of images"),
     ("cpio", "tests of initramfs"),
+    ("libvmdk-utils", "second opinion on exports"),
+    ("libvhdi-utils", "second opinion on exports"),
     ("lz4", "tests of kernels"),
     ("xfsprogs", "tests of reflinks"),
     ("xz-utils", "unpacks kernels"),

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabane-store", &["tabane-model"]),
     ("tabane-client", &["tabane-model"]),
     ("tabane-qemu", &[]),
-    ("tabane-host", &["tabane-core", "tabane-client", "tabane-qemu", "tabane-model"]),
+    ("tabane-convert", &["tabane-model"]),
+    ("tabane-host", &["tabane-core", "tabane-client", "tabane-convert", "tabane-qemu", "tabane-model"]),
     ("tabane-server", &["tabane-core", "tabane-store", "tabane-model"]),
     (
         "tabane",

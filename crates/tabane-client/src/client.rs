@@ -8,8 +8,11 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest;
 use tabane_model::{
-    Problem, Resource, Token, TokenSpec,
-    api::{ExecRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List, NewToken},
+    Problem, Resource, Token, TokenSpec, Vm,
+    api::{
+        CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
+        NewToken, RevertRequest,
+    },
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -190,6 +193,17 @@ impl Client {
         self.json(self.request(Method::POST, &path).query(call)).await
     }
 
+    pub async fn clone_vm(&self, vm: &str, request: &CloneRequest, call: &Call) -> Result<Vec<Vm>> {
+        let path = format!("{}/clone", path::<Vm>(vm));
+        let list: List<Vm> = self.json(self.request(Method::POST, &path).query(call).json(request)).await?;
+        Ok(list.items)
+    }
+
+    pub async fn revert(&self, vm: &str, request: &RevertRequest, call: &Call) -> Result<Vm> {
+        let path = format!("{}/revert", path::<Vm>(vm));
+        self.json(self.request(Method::POST, &path).query(call).json(request)).await
+    }
+
     /// Follows objects of a kind.
     pub async fn watch<R: Resource>(&self, call: &Call) -> Result<Events> {
         let call = Call { watch: true, ..call.clone() };
@@ -236,6 +250,12 @@ impl Client {
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {
         self.stream(self.request(Method::GET, &format!("/v1/images/{}/files", segment(image)))).await
+    }
+
+    /// A snapshot as a file for other systems, in frames.
+    pub async fn export(&self, snapshot: &str, request: &ExportRequest) -> Result<Stream> {
+        let path = format!("/v1/snapshots/{}/export", segment(snapshot));
+        self.stream(self.request(Method::GET, &path).query(request)).await
     }
 
     /// A part of a VM that moves to the host that asks.

@@ -4,5 +4,6 @@
 //! decision, so tables, property tests and simulations can hold every rule against every situation.
 
 pub mod allocate;
+pub mod layers;
 pub mod place;
 pub mod vm;

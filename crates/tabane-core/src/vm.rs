@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use tabane_model::{Name, OnCrash, Power, Uid, VmSpec};
+use tabane_model::{Name, OnCrash, Power, Revert, Uid, VmSpec};
 
 /// What the host sees of a VM.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,31 @@ pub struct Observed {
     pub shutdown_asked_at: Option<Timestamp>,
     /// The move for which this host has let go of the VM.
     pub released: Option<Uid>,
+    /// The last revert that was done.
+    pub reverted: Option<Uid>,
+    /// What is to be done about its snapshots next.
+    pub snapshot: Option<Due>,
+    pub layers: Layering,
+}
+
+/// What a snapshot waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// To be taken.
+    Take(Uid),
+    /// To be let go of.
+    Forget(Uid),
+}
+
+/// How the layers of its disks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layering {
+    #[default]
+    Settled,
+    /// They can be fewer; `at` is when to work on it, or to look how far that work is.
+    Tidy { at: Timestamp },
+    /// Something was cut short: what is on disk and what QEMU does may differ, until that is settled.
+    Unsettled,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +93,8 @@ pub enum Run {
     Panicked,
     /// The guest has shut down; QEMU waits to be ended.
     Shutdown,
+    /// On its way from one state into another, soon.
+    Passing,
     /// It does not answer, or is busy with something of its own: leave it alone.
     Busy,
 }
@@ -109,6 +136,11 @@ pub enum Step {
     UnplugDisk(Name),
     PlugNic(Name),
     UnplugNic(Name),
+    /// Bring the disks, and the memory, back to what a snapshot holds.
+    Revert(Revert),
+    Snapshot(Due),
+    /// Settle or shorten the layers of its disks; it only begins what takes long.
+    Tidy,
     /// Let go of the VM for a move: from then on it is not started here any more.
     Release(Uid),
     /// Remove every trace of the VM.
@@ -125,6 +157,9 @@ pub fn backoff(restarts: u32) -> SignedDuration {
 /// A VM that ran this long starts its back-off anew.
 pub const STEADY_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
+/// How soon to look again at what is on its way.
+const PASSING: SignedDuration = SignedDuration::from_millis(50);
+
 /// The next step, or `None` when everything is as it should be.
 pub fn decide(spec: &VmSpec, deleting: bool, seen: &Observed, now: Timestamp) -> Option<Step> {
     match (&seen.process, deleting) {
@@ -134,6 +169,8 @@ pub fn decide(spec: &VmSpec, deleting: bool, seen: &Observed, now: Timestamp) ->
             Some(moving) => (seen.released != Some(moving.id)).then_some(Step::Release(moving.id)),
             None => decide_off(spec, seen, now),
         },
+        // What the guest does from here on is not wanted any more.
+        (Process::Alive(_), false) if revert(spec, seen).is_some() => Some(Step::Kill(Cause::Asked)),
         (Process::Alive(machine), false) => match wanted(spec) {
             Power::ForcedOff => Some(Step::Kill(Cause::Asked)),
             Power::Off => decide_stopping(spec, seen, machine, now),
@@ -150,19 +187,42 @@ fn wanted(spec: &VmSpec) -> Power {
     }
 }
 
+/// The revert that is asked for and not done.
+fn revert<'a>(spec: &'a VmSpec, seen: &Observed) -> Option<&'a Revert> {
+    spec.revert.as_ref().filter(|revert| seen.reverted != Some(revert.id))
+}
+
 /// Nothing runs: prepare, start, wait, or leave it.
 fn decide_off(spec: &VmSpec, seen: &Observed, now: Timestamp) -> Option<Step> {
     if !seen.prepared {
         return Some(Step::Prepare);
     }
+    if seen.layers == Layering::Unsettled {
+        return Some(Step::Tidy);
+    }
+    if let Some(revert) = revert(spec, seen) {
+        return Some(Step::Revert(revert.clone()));
+    }
+    if let Some(due) = seen.snapshot {
+        return Some(Step::Snapshot(due));
+    }
     if !matches!(spec.power, Power::On | Power::Paused) {
-        return None;
+        return tidy(seen, now);
     }
     match held(spec, seen) {
         Hold::No => Some(Step::Start),
         Hold::Until(at) if at <= now => Some(Step::Start),
         Hold::Until(at) => Some(Step::Wait(at)),
-        Hold::ForSomebody => None,
+        Hold::ForSomebody => tidy(seen, now),
+    }
+}
+
+/// What can be done when nothing else is to be done.
+fn tidy(seen: &Observed, now: Timestamp) -> Option<Step> {
+    match seen.layers {
+        Layering::Settled => None,
+        Layering::Tidy { at } if at > now => Some(Step::Wait(at)),
+        Layering::Tidy { .. } | Layering::Unsettled => Some(Step::Tidy),
     }
 }
 
@@ -193,7 +253,9 @@ fn decide_stopping(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Times
         // These have no guest that could hear the question.
         Run::Prelaunch | Run::Panicked | Run::Shutdown => return Some(Step::Kill(Cause::Asked)),
         // A paused guest hears nothing: let it go on, then ask.
+        Run::Paused if seen.layers == Layering::Unsettled => return Some(Step::Tidy),
         Run::Paused => return Some(Step::Resume),
+        Run::Passing => return Some(Step::Wait(now + PASSING)),
         Run::Running | Run::IoError { .. } | Run::Busy => {}
     }
     let Some(asked_at) = seen.shutdown_asked_at else { return Some(Step::Shutdown) };
@@ -208,8 +270,12 @@ fn decide_stopping(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Times
 /// It runs, and is to be on or paused.
 fn decide_running(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timestamp) -> Option<Step> {
     let paused = spec.power == Power::Paused;
+    if seen.layers == Layering::Unsettled && !matches!(machine.run, Run::Busy | Run::Passing) {
+        return Some(Step::Tidy);
+    }
     match machine.run {
         Run::Busy => return None,
+        Run::Passing => return Some(Step::Wait(now + PASSING)),
         Run::Shutdown => return Some(Step::Kill(Cause::GuestShutdown)),
         Run::Panicked => {
             return match spec.on_crash {
@@ -228,7 +294,9 @@ fn decide_running(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timest
     if seen.resets < spec.resets {
         return Some(Step::Reset);
     }
-    decide_devices(spec, machine)
+    // A snapshot is of all that the VM has, so devices come first.
+    let snapshot = seen.snapshot.filter(|_| machine.run != Run::Prelaunch).map(Step::Snapshot);
+    decide_devices(spec, machine).or(snapshot).or_else(|| tidy(seen, now))
 }
 
 /// Devices that are missing or too many. Removing comes first: what is added may want the same place.

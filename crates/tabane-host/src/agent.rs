@@ -144,6 +144,7 @@ impl Agent {
             this: this.clone(),
             config,
         });
+        crate::export::clean(&shared)?;
         let stop = CancellationToken::new();
         let (worker, stopped) = (shared.clone(), stop.clone());
         let work = tokio::spawn(async move {

@@ -36,6 +36,8 @@ impl Config {
 ///   images/<digest>/   images by content
 ///   incoming/          uploads and downloads that are not complete
 ///   arrivals/<vm>.json VMs that are moving to this host
+///   exports/           files for other systems while they are made
+///   snapshots/<vm>/<uid>/  what a snapshot has beside layers: record.json, memory, firmware variables, TPM
 /// ```
 #[derive(Debug, Clone)]
 pub struct Folders(PathBuf);
@@ -71,6 +73,14 @@ impl Folders {
 
     pub fn arrivals(&self) -> PathBuf {
         self.0.join("arrivals")
+    }
+
+    pub fn exports(&self) -> PathBuf {
+        self.0.join("exports")
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
     }
 
     pub fn networks(&self) -> PathBuf {

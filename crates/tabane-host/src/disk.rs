@@ -1,7 +1,14 @@
 //! Disks on this host: qcow2 files in a pool, named by the disk's identity, so that a new disk of an old name is a new
-//! file.
+//! file. Each is a chain of layers; see [`tabane_core::layers`].
 //!
 //! Invariant: a file that has its final name is complete. A clone's image stays for as long as the clone.
+
+mod clone;
+pub use clone::{Held, held};
+pub mod layers;
+mod note;
+
+pub use note::{Note, layer_path, remove_files};
 
 use std::path::{Path, PathBuf};
 
@@ -16,25 +23,25 @@ use crate::{Error, Result, agent::Shared, files, image::Stored, pool};
 /// A disk that is there.
 #[derive(Debug, Clone)]
 pub struct Ready {
+    /// Of layer 0, by which the disk is named.
+    pub place: PathBuf,
+    /// Of the layer that is written to.
     pub path: PathBuf,
+    pub note: Note,
     pub size_bytes: u64,
     /// What it was made from.
     pub image: Option<Stored>,
 }
 
-/// Kept beside each disk: what it stands on, so that the image is not removed under it.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Note {
-    image_digest: Option<String>,
-    linked: bool,
+impl Ready {
+    /// Space that all layers take in the pool.
+    pub fn used_bytes(&self) -> u64 {
+        self.note.layers.all().map(|layer| used_bytes(&layer_path(&self.place, layer))).sum()
+    }
 }
 
 fn path(folder: &Path, disk: &Disk) -> PathBuf {
     folder.join(format!("{}.qcow2", disk.meta.uid.simple()))
-}
-
-fn note_path(disk_path: &Path) -> PathBuf {
-    disk_path.with_extension("json")
 }
 
 pub fn used_bytes(path: &Path) -> u64 {
@@ -53,7 +60,7 @@ pub fn status(disk: &Disk, made: &Result<Ready>) -> DiskStatus {
         Ok(ready) => {
             status.phase = DiskPhase::Ready;
             status.size_bytes = ready.size_bytes;
-            status.used_bytes = used_bytes(&ready.path);
+            status.used_bytes = ready.used_bytes();
             status.image_digest = ready.image.as_ref().map(|i| i.digest.clone());
         }
         Err(error) => {
@@ -78,7 +85,9 @@ pub fn place(shared: &Shared, disk: &Disk) -> Result<PathBuf> {
 /// Makes the disk if it is not there. Growing is left to whoever knows whether it is in use.
 pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
     let folder = pool::ensure(shared, &disk.spec.pool)?;
-    let path = path(&folder, disk);
+    let place = path(&folder, disk);
+    let mut note = Note::load(&place)?.unwrap_or_default();
+    let mut path = note.active_path(&place);
     if !path.exists() {
         // To make it anew would give the guest an empty disk in place of its own.
         if was_made(disk) {
@@ -87,16 +96,22 @@ pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
                 "if its pool is a file system of its own, mount it; otherwise put the file back",
             ));
         }
-        make(shared, disk, &path).await?;
+        make(shared, disk, &place).await?;
+        note = Note::load(&place)?.unwrap_or_default();
+        path = note.active_path(&place);
     }
-    let note: Note =
-        files::read_json(&note_path(&path))?.unwrap_or(Note { image_digest: None, linked: false });
-    let image = note.image_digest.and_then(|digest| shared.images.store().load(&digest));
+    let image = note.image_digest.as_ref().and_then(|digest| shared.images.store().load(digest));
     let size_bytes = qcow2::virtual_size(&path)?;
-    Ok(Ready { path, size_bytes, image })
+    Ok(Ready { place, path, note, size_bytes, image })
 }
 
 async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
+    let fresh = path.with_extension("new");
+    files::remove(&fresh)?;
+    if let Some(from) = &disk.spec.from {
+        clone::make(shared, disk, from, path, &fresh).await?;
+        return files::rename(&fresh, path);
+    }
     let image = match &disk.spec.image {
         Some(name) => Some(shared.images.ensure(shared, name).await?),
         None => None,
@@ -113,11 +128,9 @@ async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
         ));
     }
     let linked = base.is_some() && disk.spec.clone == CloneMode::Linked;
-    let fresh = path.with_extension("new");
-    files::remove(&fresh)?;
     // The note comes first: a clone without one would not protect its image.
     let image_digest = image.map(|i| i.digest);
-    files::write_json(&note_path(path), &Note { image_digest, linked })?;
+    Note { image_digest, linked, ..Note::default() }.save(path)?;
     let target = fresh.clone();
     let made = tokio::task::spawn_blocking(move || match base {
         Some(base) if !linked => copy(&base, &target),
@@ -175,22 +188,9 @@ async fn resize(path: &Path, size_bytes: u64) -> Result<()> {
     Ok(Img::new(Sandbox::default()).resize(path, Format::Qcow2, size_bytes).await?)
 }
 
-/// The image that a disk here was made from, and whether it stands on it.
-pub fn stands_on(path: &Path) -> Result<(Option<String>, bool)> {
-    let note: Option<Note> = files::read_json(&note_path(path))?;
-    Ok(note.map_or((None, false), |note| (note.image_digest, note.linked)))
-}
-
 /// Writes down what the disk at this place stands on, or will: from then on the image stays.
 pub fn protect_image(path: &Path, image_digest: Option<String>, linked: bool) -> Result<()> {
-    files::write_json(&note_path(path), &Note { image_digest, linked })
-}
-
-pub fn remove_files(path: &Path) -> Result<()> {
-    files::remove(path)?;
-    files::remove(&path.with_extension("new"))?;
-    // The note goes last: as long as the disk may be there, its image is protected.
-    files::remove(&note_path(path))
+    Note { image_digest, linked, ..Note::default() }.save(path)
 }
 
 /// Removes a disk's files and tells of it.

@@ -79,6 +79,8 @@ pub fn remove(path: &Path) -> Result<()> {
 
 pub fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
+        // A link, or a file, in the place of a folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => remove(path),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
         _ => Ok(()),
     }
@@ -87,6 +89,15 @@ pub fn remove_folder(path: &Path) -> Result<()> {
 /// Opens a file in a folder that belongs to somebody else, who may have put a link there to lead us elsewhere.
 pub fn open_foreign(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Opens a file in a folder that belongs to somebody else, or in a folder of it: no link is followed on the way.
+pub fn open_beneath(folder: &Path, name: &str) -> std::io::Result<File> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let file: File = rustix::fs::openat2(File::open(folder)?, name, flags, Mode::empty(), resolve)?.into();
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
 }
 

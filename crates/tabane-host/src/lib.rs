@@ -16,6 +16,7 @@ mod config;
 mod disk;
 mod doctor;
 mod error;
+mod export;
 mod facts;
 mod files;
 mod identity;

@@ -1,11 +1,11 @@
 //! What the server has said about this host, and who is to be woken when it changes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
-use tabane_model::{Disk, Host, Image, Kind, Move, Name, Network, Pool, Vm, api::Change};
+use tabane_model::{Disk, Host, Image, Kind, Move, Name, Network, Pool, Snapshot, Uid, Vm, api::Change};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -15,6 +15,7 @@ struct Tables {
     images: HashMap<Name, Arc<Image>>,
     pools: HashMap<Name, Arc<Pool>>,
     networks: HashMap<Name, Arc<Network>>,
+    snapshots: HashMap<Name, Arc<Snapshot>>,
     /// VMs and disks that are on their way to this host, and still another's.
     arriving_vms: HashMap<Name, Arc<Vm>>,
     arriving_disks: HashMap<Name, Arc<Disk>>,
@@ -92,6 +93,26 @@ impl Objects {
         self.tables().disks.values().cloned().collect()
     }
 
+    /// Of a VM, in the order in which they were asked for.
+    pub fn snapshots(&self, vm: &Name) -> Vec<Arc<Snapshot>> {
+        let mut own: Vec<_> =
+            self.tables().snapshots.values().filter(|s| s.spec.vm == *vm).cloned().collect();
+        own.sort_by_key(|s| s.meta.uid);
+        own
+    }
+
+    pub fn snapshot(&self, name: &Name) -> Option<Arc<Snapshot>> {
+        self.tables().snapshots.get(name).cloned()
+    }
+
+    /// Identities of the snapshots of a VM that linked clones stand on.
+    pub fn shared_snapshots(&self, vm: &Name) -> HashSet<Uid> {
+        let tables = self.tables();
+        let linked = tables.disks.values().filter_map(|d| d.needs_snapshot());
+        let snapshots = linked.filter_map(|name| tables.snapshots.get(name));
+        snapshots.filter(|s| s.spec.vm == *vm).map(|s| s.meta.uid).collect()
+    }
+
     pub fn image(&self, name: &Name) -> Option<Arc<Image>> {
         self.tables().images.get(name).cloned()
     }
@@ -163,6 +184,23 @@ impl Tables {
                 self.networks.insert(network.meta.name.clone(), Arc::new(network));
                 Wake::Nobody
             }
+            Kind::Snapshot => {
+                let snapshot: Snapshot = serde_json::from_value(object)?;
+                let vm = snapshot.spec.vm.clone();
+                let before = self.snapshots.insert(snapshot.meta.name.clone(), Arc::new(snapshot.clone()));
+                // Statuses are our own words, come back; but clones wait for the one that says that it is taken.
+                let (phase, waited_for) = (snapshot.status.phase, &snapshot.meta.name);
+                let same = before.as_ref().is_some_and(|old| {
+                    old.spec == snapshot.spec && old.meta.deleted_at == snapshot.meta.deleted_at
+                });
+                let taken = before.is_none_or(|old| old.status.phase != phase)
+                    && self.disks.values().any(|d| d.needs_snapshot() == Some(waited_for));
+                match (taken, same) {
+                    (true, _) => Wake::AllVms,
+                    (false, true) => Wake::Nobody,
+                    (false, false) => Wake::Vm(vm),
+                }
+            }
             Kind::Host => {
                 self.host = Some(Arc::new(serde_json::from_value(object)?));
                 Wake::Nobody
@@ -182,6 +220,10 @@ impl Tables {
             Kind::Image => drop(self.images.remove(name)),
             Kind::Pool => drop(self.pools.remove(name)),
             Kind::Network => drop(self.networks.remove(name)),
+            Kind::Snapshot => {
+                // Others may have had it for their parent.
+                return self.snapshots.remove(name).map_or(Wake::Nobody, |s| Wake::Vm(s.spec.vm.clone()));
+            }
             Kind::Host | Kind::Event | Kind::Token => {}
         }
         Wake::Nobody

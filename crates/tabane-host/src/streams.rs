@@ -72,6 +72,13 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
             upload.receive(shared, stream).await?;
         }
         StreamKind::Leaving { vm, leaving } => moving::serve(shared, vm, leaving, open).await?,
+        StreamKind::Export { snapshot, export } => {
+            let export = crate::export::prepare(shared, snapshot, export, order.id)?;
+            let stream = open().await?;
+            if let Err(error) = export.send(stream).await {
+                tracing::debug!(%error, "an export broke off");
+            }
+        }
         StreamKind::ImageFiles { digest } => {
             let stored = shared
                 .images

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{EventSpec, HostStatus, Kind, Name, Token, Uid};
+use crate::{EventSpec, HostStatus, Kind, Name, Token, Uid, resource::words};
 
 /// A page of a list, in order of names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +112,49 @@ pub enum StreamKind {
     ImageFiles { digest: String },
     /// A part of a VM that moves, from the host that let go of it.
     Leaving { vm: Name, leaving: LeavingPart },
+    /// A snapshot as a file for other systems; see [`export_frame`].
+    Export { snapshot: Name, export: ExportRequest },
+}
+
+words!(
+    /// Forms in which a VM leaves for other systems.
+    ExportFormat {
+        /// The whole VM in one file: OVF descriptor, streamOptimized VMDK disks and a manifest.
+        #[default]
+        Ova = "ova",
+        Qcow2 = "qcow2",
+        Vhdx = "vhdx",
+        Vmdk = "vmdk",
+        Raw = "raw",
+    }
+);
+
+/// Asks for a snapshot as a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    #[serde(default)]
+    pub format: ExportFormat,
+    /// Which disk, by its name inside the VM, for the formats that hold one; the first unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Name>,
+    /// OVF 2.0 in place of 1.1, which more systems read.
+    #[serde(default)]
+    pub ovf2: bool,
+}
+
+/// Frames of an export: one byte for what it is, the payload's length as `u32`, big endian, and the payload.
+pub mod export_frame {
+    /// How far making the file is, from 0 to 1, as an `f32`, big endian.
+    pub const PROGRESS: u8 = 0;
+    /// Before the first data: the length of the file as `u64`, big endian.
+    pub const LENGTH: u8 = 1;
+    pub const DATA: u8 = 2;
+    /// The last frame: BLAKE3 of the file.
+    pub const DIGEST: u8 = 3;
+    /// The last frame instead: a [`crate::Problem`] as JSON.
+    pub const PROBLEM: u8 = 4;
+    pub const LENGTH_MAX: usize = 1 << 20;
 }
 
 /// Asks for a part of a VM that moves.
@@ -133,6 +176,33 @@ pub enum Part {
     Image { digest: String },
     /// A disk's file from a byte on, and its digest at the end.
     Disk { disk: Name, offset_bytes: u64 },
+}
+
+/// Asks for copies of a VM. They are made from one snapshot, and differ in name, MACs and addresses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloneRequest {
+    /// Names of the new VMs, 100 at most.
+    pub names: Vec<Name>,
+    /// `full` copies all data; a linked clone stands on the snapshot, which stays for as long as it does.
+    #[serde(default)]
+    pub clone: crate::CloneMode,
+    /// A snapshot of the VM; one is taken unless it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Name>,
+    /// Switch them on.
+    #[serde(default)]
+    pub start: bool,
+}
+
+/// Asks for a VM to be as a snapshot of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevertRequest {
+    pub snapshot: Name,
+    /// Start from the disks alone, although the snapshot has the memory.
+    #[serde(default)]
+    pub disks_only: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

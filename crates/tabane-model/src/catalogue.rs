@@ -33,6 +33,7 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("method_not_allowed", &[405], "The path does not know this method."),
     known("being_deleted", &[409], "The object is being deleted and cannot be changed any more."),
     known("guest_agent", &[409], "The guest agent refused."),
+    known("hardware_differs", &[409], "The VM has other hardware than a saved memory fits to."),
     known("host_name_taken", &[409], "Another agent has joined with this name."),
     known("hosts_join", &[409], "Hosts are not created: their agents join."),
     known("image_not_ready", &[409], "The image is not ready, so its content cannot be had."),
@@ -42,6 +43,7 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("no_room", &[409], "The host of the VM has not enough memory left."),
     known("not_placed", &[409], "The VM has no host yet."),
     known("not_uploading", &[409], "The image does not wait for an upload."),
+    known("snapshot_not_ready", &[409], "The snapshot is not taken yet, failed, or is being deleted."),
     known("stream_refused", &[409], "The host cannot serve the byte stream."),
     known(
         "taken",
@@ -49,6 +51,7 @@ pub const CATALOGUE: &[KnownProblem] = &[
         "Another change took the same address or name at the same moment; the same request may well succeed.",
     ),
     known("ticket_expired", &[409], "The ticket was used, is for another VM, or is too old."),
+    known("too_many_snapshots", &[409], "The VM has as many snapshots as it can have."),
     known("too_many_tickets", &[409], "Too many tickets wait to be used."),
     known(
         "unfit",

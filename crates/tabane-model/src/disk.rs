@@ -14,6 +14,7 @@ resource!(
     validate: DiskSpec::validate,
     phase: |disk| if disk.meta.deleted_at.is_some() { "deleting" } else { disk.status.phase.as_str() },
     host: |disk| disk.spec.host.as_ref(),
+    vm: |disk| disk.spec.vm.as_ref(),
 );
 
 words!(CloneMode {
@@ -42,6 +43,9 @@ pub struct DiskSpec {
     pub size_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Name>,
+    /// A disk of a snapshot to clone, in place of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<SnapshotSource>,
     #[serde(default)]
     pub clone: CloneMode,
     /// The VM that it is attached to.
@@ -53,6 +57,23 @@ pub struct DiskSpec {
     /// Where it is moving with its VM. Written by the evacuation controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Move>,
+}
+
+/// A disk as a snapshot holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSource {
+    pub snapshot: Name,
+    /// Its name inside the VM that the snapshot is of.
+    pub disk: Name,
+}
+
+impl Disk {
+    /// The snapshot that has to stay for this disk's sake: for ever if it stands on it, otherwise until it is copied.
+    pub fn needs_snapshot(&self) -> Option<&Name> {
+        let copied = self.spec.clone == CloneMode::Full && self.status.phase == DiskPhase::Ready;
+        self.spec.from.as_ref().filter(|_| !copied).map(|from| &from.snapshot)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -87,10 +108,13 @@ impl DiskSpec {
     fn validate(&self, faults: &mut Faults) {
         match self.size_bytes {
             Some(size) => validate_size("spec.size_bytes", size, faults),
-            None if self.image.is_none() => {
+            None if self.image.is_none() && self.from.is_none() => {
                 faults.add("spec.size_bytes", "a blank disk needs a size", "add `size_bytes`, or an `image`");
             }
             None => {}
+        }
+        if self.image.is_some() && self.from.is_some() {
+            faults.add("spec.from", "an image is given, too", "give `image` or `from`");
         }
     }
 }

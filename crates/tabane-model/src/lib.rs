@@ -21,13 +21,14 @@ mod problem;
 mod quantity;
 mod resource;
 mod selector;
+mod snapshot;
 mod token;
 mod validate;
 mod vm;
 
 pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
-pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus};
+pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
 pub use host::{AccelVerdict, Host, HostPhase, HostSpec, HostStatus, PoolUse};
 pub use image::{Image, ImageCopy, ImageFormat, ImagePhase, ImageSource, ImageSpec, ImageStatus};
@@ -41,6 +42,10 @@ pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};
 pub use resource::{Kind, Resource};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
+pub use snapshot::{
+    Consistency, Hardware, Quiesce, Revert, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase,
+    SnapshotSpec, SnapshotStatus,
+};
 pub use token::{Role, Token, TokenSpec, TokenStatus};
 pub use validate::Faults;
 pub use vm::{

@@ -19,11 +19,21 @@ pub enum Kind {
     Host,
     Event,
     Token,
+    Snapshot,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] =
-        [Self::Vm, Self::Image, Self::Disk, Self::Pool, Self::Network, Self::Host, Self::Event, Self::Token];
+    pub const ALL: [Self; 9] = [
+        Self::Vm,
+        Self::Image,
+        Self::Disk,
+        Self::Pool,
+        Self::Network,
+        Self::Host,
+        Self::Event,
+        Self::Token,
+        Self::Snapshot,
+    ];
 
     pub fn singular(self) -> &'static str {
         match self {
@@ -35,6 +45,7 @@ impl Kind {
             Self::Host => "host",
             Self::Event => "event",
             Self::Token => "token",
+            Self::Snapshot => "snapshot",
         }
     }
 
@@ -49,6 +60,7 @@ impl Kind {
             Self::Host => "hosts",
             Self::Event => "events",
             Self::Token => "tokens",
+            Self::Snapshot => "snapshots",
         }
     }
 }
@@ -89,12 +101,16 @@ pub trait Resource:
     fn host(&self) -> Option<&crate::Name> {
         None
     }
+    /// The VM that this object belongs to, if there is one: the field selector `vm=`.
+    fn vm(&self) -> Option<&crate::Name> {
+        None
+    }
 }
 
 /// Declares an object of the API from its spec and status types.
 macro_rules! resource {
     ($(#[$doc:meta])* $object:ident, $kind:expr, $spec:ty, $status:ty, validate: $validate:expr, phase: $phase:expr
-     $(, host: $host:expr)? $(,)?) => {
+     $(, host: $host:expr)? $(, vm: $vm:expr)? $(,)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields)]
@@ -142,6 +158,10 @@ macro_rules! resource {
             $(fn host(&self) -> Option<&$crate::Name> {
                 let host: fn(&Self) -> Option<&$crate::Name> = $host;
                 host(self)
+            })?
+            $(fn vm(&self) -> Option<&$crate::Name> {
+                let vm: fn(&Self) -> Option<&$crate::Name> = $vm;
+                vm(self)
             })?
         }
     };

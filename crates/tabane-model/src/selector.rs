@@ -86,7 +86,7 @@ impl FromStr for FieldSelector {
         let terms = terms(text)?;
         for term in &terms {
             let (Term::Is(key, _) | Term::IsNot(key, _) | Term::Has(key) | Term::HasNot(key)) = term;
-            if !["name", "phase", "host", "about"].contains(&key.as_str()) {
+            if !["name", "phase", "host", "vm", "about"].contains(&key.as_str()) {
                 return Err(SelectorError::Field(key.clone()));
             }
         }
@@ -114,6 +114,7 @@ fn field<R: Resource>(object: &R, key: &str) -> Option<String> {
         "name" => Some(object.meta().name.to_string()),
         "phase" => Some(object.phase().into()),
         "host" => object.host().map(ToString::to_string),
+        "vm" => object.vm().map(ToString::to_string),
         "about" => object.meta().labels.get("about").cloned(),
         _ => None,
     }

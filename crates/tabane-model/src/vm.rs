@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Arrival, Condition, Faults, Kind, Mac, Move, Name, Uid,
+    Arrival, Condition, Faults, Kind, Mac, Move, Name, Revert, Uid,
     resource::{resource, words},
 };
 
@@ -114,6 +114,9 @@ pub struct VmSpec {
     /// Raising it by one asks for one start of a VM that ended by itself and is held.
     #[serde(default)]
     pub starts: u32,
+    /// The last revert that was asked for. Written by `/v1/vms/NAME/revert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
     #[serde(default)]
     pub placement: Placement,
     /// Written by the placement controller.
@@ -138,6 +141,9 @@ pub struct VmDisk {
     pub size_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Name>,
+    /// A disk of a snapshot to clone, in place of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<crate::SnapshotSource>,
     #[serde(default)]
     pub clone: crate::CloneMode,
     /// Keep the disk when the VM is deleted.
@@ -257,6 +263,7 @@ impl VmSpec {
             shutdown: Shutdown::default(),
             resets: 0,
             starts: 0,
+            revert: None,
             placement: Placement::default(),
             host: None,
             moving: None,
@@ -329,7 +336,8 @@ impl VmSpec {
                     "use 20 characters at most",
                 );
             }
-            if disk.disk.is_none() && disk.image.is_none() && disk.size_bytes.is_none() {
+            if disk.disk.is_none() && disk.image.is_none() && disk.from.is_none() && disk.size_bytes.is_none()
+            {
                 faults.add(
                     field.clone(),
                     "says neither which disk to attach nor how to make one",
@@ -484,6 +492,13 @@ pub struct VmStatus {
     pub cpus: u32,
     #[serde(default)]
     pub memory_bytes: u64,
+    /// The last revert that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reverted: Option<Uid>,
+    /// The snapshot that its disks stand on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Name>,
     /// The move for which its host has let go of it: it does not run, and is not started there again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -11,9 +11,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
@@ -112,6 +112,30 @@ pub fn virtual_size(path: &Path) -> Result<u64> {
     Ok(u64::from_be_bytes(head[24..32].try_into().expect("eight bytes")))
 }
 
+/// What a qcow2 file of ours says that it stands on.
+///
+/// Errors: [`Error::File`]; [`Error::Invalid`].
+pub fn backing(path: &Path) -> Result<Option<PathBuf>> {
+    let wrong = |reason: &str| Error::Invalid { field: "disk", reason: reason.into() };
+    let file = File::open(path).map_err(failed("open", path))?;
+    let mut head = [0; 20];
+    file.read_exact_at(&mut head, 0).map_err(failed("read", path))?;
+    if head[..4] != MAGIC {
+        return Err(wrong("it is no qcow2 file"));
+    }
+    let at = u64::from_be_bytes(head[8..16].try_into().expect("eight bytes"));
+    let length = u32::from_be_bytes(head[16..20].try_into().expect("four bytes")) as usize;
+    if at == 0 || length == 0 {
+        return Ok(None);
+    }
+    if length > BACKING_NAME_BYTES_MAX {
+        return Err(wrong("the name of what it stands on is too long"));
+    }
+    let mut name = vec![0; length];
+    file.read_exact_at(&mut name, at).map_err(failed("read", path))?;
+    Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(name))))
+}
+
 /// Lets a file that came from elsewhere stand on `backing`, or on nothing. Nobody may be using it.
 ///
 /// Its content is foreign: what is not as the format demands, or names a data file of its own, is refused.
@@ -205,6 +229,7 @@ mod tests {
         std::fs::create_dir(&moved).unwrap();
         std::fs::rename(&base, moved.join("base")).unwrap();
         set_backing(&clone, Some(&moved.join("base"))).unwrap();
+        assert_eq!(backing(&clone).unwrap(), Some(moved.join("base")));
         qemu_img(&["convert", "-f", "qcow2", "-O", "raw", &text(&clone), &text(&back)]);
         assert_eq!(std::fs::read(&back).unwrap(), seen);
         let io = Command::new("qemu-io")
@@ -214,6 +239,7 @@ mod tests {
         assert!(io.status.success());
         assert!(qemu_img(&["check", "-f", "qcow2", &text(&clone)]).contains("No errors"));
         set_backing(&clone, None).unwrap();
+        assert_eq!(backing(&clone).unwrap(), None);
         let info = qemu_img(&["info", "--output=json", &text(&clone)]);
         assert!(!info.contains("backing"), "{info}");
     }

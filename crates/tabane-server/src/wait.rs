@@ -2,9 +2,9 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use tabane_model::{Disk, DiskPhase, Image, ImagePhase, Kind, Power, VmPhase};
+use tabane_model::{Disk, DiskPhase, Image, ImagePhase, Kind, Power, Snapshot, SnapshotPhase, VmPhase};
 
-use crate::{Error, Result, app::App, cache::Object};
+use crate::{Error, Result, admit, app::App, cache::Object};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -67,6 +67,9 @@ impl Until {
                     let why = vm.status.conditions.iter().find(|c| !c.met && !c.message.is_empty());
                     Error::WaitFailed(why.map_or_else(|| "the VM failed".into(), |c| c.message.clone()))
                 };
+                if self != Self::Deleted && !admit::snapshot::is_reverted(vm) {
+                    return Ok(false);
+                }
                 let phase = vm.status.phase;
                 if current && phase == VmPhase::Failed && self != Self::Deleted {
                     return Err(failed());
@@ -102,6 +105,11 @@ impl Until {
             Object::Disk(disk) => self.ready(
                 disk.status.phase == DiskPhase::Ready,
                 (disk.status.phase == DiskPhase::Failed).then(|| message::<Disk>(&disk.status.conditions)),
+            ),
+            Object::Snapshot(snapshot) => self.ready(
+                snapshot.status.phase == SnapshotPhase::Ready,
+                (snapshot.status.phase == SnapshotPhase::Failed)
+                    .then(|| message::<Snapshot>(&snapshot.status.conditions)),
             ),
             Object::Host(host) => self.ready(host.status.phase == tabane_model::HostPhase::Ready, None),
             _ => Ok(self == Self::Ready),

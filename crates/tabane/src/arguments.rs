@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use tabane_model::{Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Role, parse_bytes};
+use tabane_model::{
+    Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Quiesce, Role, api::ExportFormat,
+    parse_bytes,
+};
 
 #[derive(Parser)]
 #[command(name = "tabane", version, about = "Server virtualization: measure, plan, move, run, protect, watch, serve", long_about = None)]
@@ -54,6 +57,9 @@ pub enum Command {
     /// Disks of VMs
     #[command(subcommand)]
     Disk(DiskCommand),
+    /// Snapshots of VMs: what disks, and memory, held at one moment
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Pools of storage for disks
     #[command(subcommand)]
     Pool(PoolCommand),
@@ -117,7 +123,7 @@ pub struct List {
     /// Only those with these labels, such as env=prod,!old
     #[arg(short = 'l', long)]
     pub labels: Option<String>,
-    /// Only those with these fields: name, phase, host
+    /// Only those with these fields: name, phase, host, vm
     #[arg(short = 'f', long)]
     pub fields: Option<String>,
     /// Go on and show each change
@@ -164,6 +170,10 @@ pub enum VmCommand {
     Resume(NamedChange),
     /// Reset VMs as their reset buttons would
     Reset(NamedChange),
+    /// Make copies of a VM, also while it runs
+    Clone(VmClone),
+    /// Save a VM as one file for other systems, also while it runs: -o FILE
+    Export(VmExport),
     /// Change CPUs, memory, labels and more, also while the VM runs
     Set(Box<VmSet>),
     /// Attach a disk, also while the VM runs
@@ -246,6 +256,47 @@ pub struct VmCreate {
     pub start: bool,
     #[command(flatten)]
     pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmClone {
+    pub vm: Name,
+    /// Name of the copy; with --count the beginning of the names
+    pub name: Name,
+    /// How many: NAME-1, NAME-2, …
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub count: Option<u32>,
+    /// Copy all data instead of standing on a snapshot of the VM
+    #[arg(long)]
+    pub full: bool,
+    /// A snapshot of the VM to copy [default: one is taken, and goes with the last clone that stands on it]
+    #[arg(long)]
+    pub snapshot: Option<Name>,
+    /// Switch them on
+    #[arg(long)]
+    pub start: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct VmExport {
+    pub vm: Name,
+    /// ova has the whole VM; the others have one disk
+    #[arg(long, default_value_t)]
+    pub format: ExportFormat,
+    /// Which disk, by its name inside the VM [default: the first]
+    #[arg(long)]
+    pub disk: Option<Name>,
+    /// A snapshot of the VM to save [default: one is taken, and deleted at the end]
+    #[arg(long)]
+    pub snapshot: Option<Name>,
+    /// Write an OVF 2.0 descriptor in place of 1.1, which more systems read
+    #[arg(long)]
+    pub ovf2: bool,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]
@@ -426,6 +477,89 @@ pub struct DiskResize {
     pub size: u64,
     #[command(flatten)]
     pub change: Change,
+}
+
+#[derive(Subcommand)]
+pub enum SnapshotCommand {
+    /// Take a snapshot of a VM, also while it runs
+    Create(SnapshotCreate),
+    /// List snapshots
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show the snapshots of a VM as a tree
+    Tree { vm: Name },
+    /// Show a snapshot
+    Get(Named),
+    /// Bring a VM back to what a snapshot holds; what it did since is lost
+    Revert(SnapshotRevert),
+    /// Change note or expiry
+    Set(SnapshotSet),
+    /// Delete snapshots and merge their layers, also while the VM runs
+    #[command(visible_alias = "rm")]
+    Delete(NamedChange),
+}
+
+#[derive(Args)]
+pub struct SnapshotCreate {
+    pub vm: Name,
+    /// Name of the snapshot [default: the VM's name and the time]
+    pub name: Option<Name>,
+    /// With the memory: a revert goes on where the guest was
+    #[arg(long)]
+    pub memory: bool,
+    /// Whether the guest's file systems are frozen for the moment
+    #[arg(long, default_value_t)]
+    pub quiesce: Quiesce,
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// Delete it after this time, such as 7d or 12h
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub expires: Option<jiff::SignedDuration>,
+    /// Do not wait until it is taken
+    #[arg(long)]
+    pub no_wait: bool,
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args)]
+pub struct SnapshotRevert {
+    pub name: Name,
+    /// Start from the disks alone, although the snapshot has the memory
+    #[arg(long)]
+    pub disks_only: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct SnapshotSet {
+    pub name: Name,
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Delete it after this time from now, such as 7d or 12h; `never` keeps it
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+}
+
+/// A time such as 90m, 12h or 7d.
+pub fn span(text: &str) -> Result<jiff::SignedDuration, String> {
+    let wrong = || format!("{text:?} is no time; write for example 90m, 12h or 7d");
+    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(seconds) {
+        Some(span) if (60..=100 * 365 * 86_400).contains(&span) => Ok(jiff::SignedDuration::from_secs(span)),
+        _ => Err(wrong()),
+    }
 }
 
 #[derive(Subcommand)]

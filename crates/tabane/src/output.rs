@@ -4,7 +4,9 @@ use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
-use tabane_model::{Disk, Event, Host, Image, ImageSource, Network, Pool, Resource, Token, Vm, format_bytes};
+use tabane_model::{
+    Disk, Event, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Token, Vm, format_bytes,
+};
 
 use crate::arguments::Form;
 
@@ -90,6 +92,25 @@ impl Row for Disk {
             or_dash(self.spec.vm.as_ref()),
             self.spec.pool.to_string(),
             or_dash(self.spec.host.as_ref()),
+        ]
+    }
+}
+
+impl Row for Snapshot {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "VM", "CONTENT", "USED", "PARENT", "EXPIRES", "AGE", "NOTE"];
+    fn cells(&self) -> Vec<String> {
+        let taken = self.status.taken_at.is_some();
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            self.spec.vm.to_string(),
+            or_dash(taken.then_some(self.status.consistency)),
+            format_bytes(self.status.used_bytes),
+            or_dash(self.status.parent.as_ref()),
+            or_dash(self.spec.expires_at.map(|at| at.round(jiff::Unit::Minute).unwrap_or(at))),
+            age(self.status.taken_at.or(self.meta.created_at)),
+            self.spec.note.clone(),
         ]
     }
 }
@@ -203,6 +224,11 @@ pub fn one<R: Row>(form: Form, item: &R) -> Result<()> {
         Form::Table => list(form, std::slice::from_ref(item)),
         form => value(form, item),
     }
+}
+
+/// Lines as they are.
+pub fn lines(lines: &[String]) -> Result<()> {
+    say(&lines.join("\n"))
 }
 
 /// One line of a table without its head, for lists that go on.

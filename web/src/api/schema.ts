@@ -434,6 +434,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch snapshots */
+        get: operations["list_snapshots"];
+        put?: never;
+        /** Create a snapshot */
+        post: operations["create_snapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/snapshots/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a snapshot, or wait for it */
+        get: operations["get_snapshot"];
+        /** Replace labels and spec of a snapshot */
+        put: operations["put_snapshot"];
+        post?: never;
+        /** Delete a snapshot */
+        delete: operations["delete_snapshot"];
+        options?: never;
+        head?: never;
+        /** Change a snapshot by JSON merge patch (RFC 7396) */
+        patch: operations["patch_snapshot"];
+        trace?: never;
+    };
+    "/v1/snapshots/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A snapshot as a file for other systems: format, disk, ovf2 (Upgrade: tabane-stream) */
+        get: operations["export_snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tokens": {
         parameters: {
             query?: never;
@@ -506,6 +561,23 @@ export interface paths {
         head?: never;
         /** Change a vm by JSON merge patch (RFC 7396) */
         patch: operations["patch_vm"];
+        trace?: never;
+    };
+    "/v1/vms/{name}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make copies of a VM, linked to a snapshot of it or full */
+        post: operations["clone_vm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/vms/{name}/console": {
@@ -638,6 +710,23 @@ export interface paths {
         put?: never;
         /** Resume a paused VM */
         post: operations["resume_vm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vms/{name}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a VM's disks, and its memory, back to what a snapshot holds */
+        post: operations["revert_vm"];
         delete?: never;
         options?: never;
         head?: never;
@@ -810,6 +899,16 @@ export interface components {
         };
         /** @enum {string} */
         CloneMode: "linked" | "full";
+        /** @description Asks for copies of a VM. They are made from one snapshot, and differ in name, MACs and addresses. */
+        CloneRequest: {
+            /** @description `full` copies all data; a linked clone stands on the snapshot, which stays for as long as it does. */
+            clone?: components["schemas"]["CloneMode"];
+            /** @description Names of the new VMs, 100 at most. */
+            names: components["schemas"]["Name"][];
+            snapshot?: components["schemas"]["Name"] | null;
+            /** @description Switch them on. */
+            start?: boolean;
+        };
         Condition: {
             /** @description Such as `agent`, `disks`, `network`, `storage`. */
             kind: string;
@@ -820,6 +919,11 @@ export interface components {
             reason: string;
             since: string;
         };
+        /**
+         * @description What can be said of the content.
+         * @enum {string}
+         */
+        Consistency: "crash" | "file-system" | "off" | "memory";
         /** @description A disk: an image's clone or blank space, kept in a pool. */
         Disk: {
             meta: components["schemas"]["Meta"];
@@ -830,6 +934,7 @@ export interface components {
         DiskPhase: "pending" | "ready" | "failed" | "deleted";
         DiskSpec: {
             clone?: components["schemas"]["CloneMode"];
+            from?: components["schemas"]["SnapshotSource"] | null;
             host?: components["schemas"]["Name"] | null;
             image?: components["schemas"]["Name"] | null;
             moving?: components["schemas"]["Move"] | null;
@@ -883,6 +988,18 @@ export interface components {
             /** Format: int32 */
             timeout_s?: number | null;
         };
+        /**
+         * @description Forms in which a VM leaves for other systems.
+         * @enum {string}
+         */
+        ExportFormat: "ova" | "qcow2" | "vhdx" | "vmdk" | "raw";
+        /** @description Asks for a snapshot as a file. */
+        ExportRequest: {
+            disk?: components["schemas"]["Name"] | null;
+            format?: components["schemas"]["ExportFormat"];
+            /** @description OVF 2.0 in place of 1.1, which more systems read. */
+            ovf2?: boolean;
+        };
         /** @description One thing wrong with one field. */
         Fault: {
             field: string;
@@ -916,6 +1033,21 @@ export interface components {
             hostname?: string | null;
             kernel?: string | null;
             os?: string | null;
+        };
+        /** @description What a saved memory fits to. */
+        Hardware: {
+            /** Format: int32 */
+            cpus: number;
+            /** Format: int32 */
+            cpus_max?: number | null;
+            disks: components["schemas"]["SnapshotDisk"][];
+            firmware?: components["schemas"]["Firmware"];
+            /** Format: int64 */
+            memory_bytes: number;
+            /** Format: int64 */
+            memory_bytes_max?: number | null;
+            nics: components["schemas"]["Name"][];
+            tpm?: boolean;
         };
         /** @description A physical server that runs VMs. */
         Host: {
@@ -1063,7 +1195,7 @@ export interface components {
          * @description The kinds of objects that the API serves.
          * @enum {string}
          */
-        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token";
+        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot";
         Meta: {
             created_at?: string | null;
             /** @description Set when deletion was asked for; the object goes when its host has cleaned up. */
@@ -1224,9 +1356,28 @@ export interface components {
         };
         /** @enum {string} */
         Protocol: "tcp" | "udp";
+        /**
+         * @description Whether the guest's file systems are brought to rest for the moment of the snapshot.
+         * @enum {string}
+         */
+        Quiesce: "auto" | "required" | "off";
         Reference: {
             kind: components["schemas"]["Kind"];
             name: components["schemas"]["Name"];
+        };
+        /** @description Asks for a VM's disks, and its memory if the snapshot has it, to be as they were. */
+        Revert: {
+            /** @description Tells this revert from every other one of the same VM. */
+            id: string;
+            /** @description Start from the saved memory. */
+            memory?: boolean;
+            snapshot: string;
+        };
+        /** @description Asks for a VM to be as a snapshot of it. */
+        RevertRequest: {
+            /** @description Start from the disks alone, although the snapshot has the memory. */
+            disks_only?: boolean;
+            snapshot: components["schemas"]["Name"];
         };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin" | "join" | "host";
@@ -1246,6 +1397,62 @@ export interface components {
              * @description How long the guest may take to shut down after it was asked.
              */
             timeout_s?: number;
+        };
+        /** @description What a VM's disks held at one moment, and its memory if wanted. */
+        Snapshot: {
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["SnapshotSpec"];
+            status?: components["schemas"]["SnapshotStatus"];
+        };
+        SnapshotDisk: {
+            disk: components["schemas"]["Name"];
+            /** @description The name inside the VM. */
+            name: components["schemas"]["Name"];
+        };
+        /** @enum {string} */
+        SnapshotPhase: "pending" | "ready" | "failed" | "deleted";
+        /** @description A disk as a snapshot holds it. */
+        SnapshotSource: {
+            /** @description Its name inside the VM that the snapshot is of. */
+            disk: components["schemas"]["Name"];
+            snapshot: components["schemas"]["Name"];
+        };
+        SnapshotSpec: {
+            /** @description Deleted after this time. */
+            expires_at?: string | null;
+            /** @description Made for clones: goes by itself when none needs it any more. */
+            for_clones?: boolean;
+            hardware?: components["schemas"]["Hardware"] | null;
+            host?: components["schemas"]["Name"] | null;
+            /** @description With the guest's memory: a revert goes on where it was. The VM must run. */
+            memory?: boolean;
+            note?: string;
+            quiesce?: components["schemas"]["Quiesce"];
+            vm: components["schemas"]["Name"];
+        };
+        SnapshotStatus: {
+            conditions?: components["schemas"]["Condition"][];
+            consistency?: components["schemas"]["Consistency"];
+            /**
+             * Format: int64
+             * @description Size of the saved memory.
+             */
+            memory_bytes?: number;
+            /** Format: int64 */
+            observed_generation?: number;
+            parent?: components["schemas"]["Name"] | null;
+            /**
+             * Format: int64
+             * @description How long the guest stood still for it.
+             */
+            paused_ms?: number;
+            phase?: components["schemas"]["SnapshotPhase"];
+            taken_at?: string | null;
+            /**
+             * Format: int64
+             * @description Space that its own layers take in the pools.
+             */
+            used_bytes?: number;
         };
         /** @description One object's status as its host sees it. For images, pools and networks it may be the host's own part only. */
         StatusReport: {
@@ -1287,6 +1494,7 @@ export interface components {
         VmDisk: {
             clone?: components["schemas"]["CloneMode"];
             disk?: components["schemas"]["Name"] | null;
+            from?: components["schemas"]["SnapshotSource"] | null;
             image?: components["schemas"]["Name"] | null;
             /** @description Keep the disk when the VM is deleted. */
             keep?: boolean;
@@ -1342,6 +1550,7 @@ export interface components {
              * @description Raising it by one asks for one reset.
              */
             resets?: number;
+            revert?: components["schemas"]["Revert"] | null;
             shutdown?: components["schemas"]["Shutdown"];
             /**
              * Format: int32
@@ -1384,6 +1593,9 @@ export interface components {
              * @description Restarts after crashes since it was last switched on.
              */
             restarts?: number;
+            /** @description The last revert that was done. */
+            reverted?: string | null;
+            snapshot?: components["schemas"]["Name"] | null;
             started_at?: string | null;
         };
     };
@@ -1458,7 +1670,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -1729,7 +1941,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -1843,7 +2055,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -2238,7 +2450,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -2596,7 +2808,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -2894,7 +3106,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -3237,6 +3449,307 @@ export interface operations {
             };
         };
     };
+    list_snapshots: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Snapshot"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_snapshot: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Snapshot"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_snapshot: {
+        parameters: {
+            query?: {
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_snapshot: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Snapshot"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_snapshot: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_snapshot: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tokens: {
         parameters: {
             query?: {
@@ -3246,7 +3759,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -3425,7 +3938,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Label selector, such as env=prod,tier!=db,!old. */
                 labels?: string;
-                /** @description Field selector over name, phase, host and about. */
+                /** @description Field selector over name, phase, host, vm and about. */
                 fields?: string;
                 /** @description Follow as server-sent events instead of a page. */
                 watch?: boolean;
@@ -3687,6 +4200,36 @@ export interface operations {
             };
         };
     };
+    clone_vm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     console_vm: {
         parameters: {
             query?: never;
@@ -3898,6 +4441,36 @@ export interface operations {
         };
     };
     resume_vm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revert_vm: {
         parameters: {
             query?: never;
             header?: never;

@@ -23,6 +23,9 @@ fn off() -> Observed {
         resets: 0,
         shutdown_asked_at: None,
         released: None,
+        reverted: None,
+        snapshot: None,
+        layers: Layering::Settled,
     }
 }
 
@@ -143,6 +146,7 @@ fn devices_follow_the_spec() {
         image: None,
         size_bytes: None,
         pool: None,
+        from: None,
         clone: Default::default(),
         keep: false,
     });
@@ -161,6 +165,43 @@ fn devices_follow_the_spec() {
     assert!(matches!(decide(&want, false, &seen, at(0)), Some(Step::PlugDisk(_))));
 }
 
+#[test]
+fn a_revert_ends_the_guest_and_comes_before_its_start() {
+    let revert = Revert { id: Uid::from_u128(1), snapshot: Uid::from_u128(2), memory: false };
+    for power in [Power::On, Power::Off, Power::Paused] {
+        let spec = VmSpec { revert: Some(revert.clone()), ..spec(power) };
+        assert_eq!(decide(&spec, false, &alive(Run::Running), at(0)), Some(Step::Kill(Cause::Asked)));
+        let due = Observed { snapshot: Some(Due::Take(Uid::from_u128(9))), ..off() };
+        assert_eq!(decide(&spec, false, &due, at(0)), Some(Step::Revert(revert.clone())));
+        let unsettled = Observed { layers: Layering::Unsettled, ..off() };
+        assert_eq!(decide(&spec, false, &unsettled, at(0)), Some(Step::Tidy));
+        let done = Observed { reverted: Some(revert.id), ..off() };
+        assert_ne!(decide(&spec, false, &done, at(0)), Some(Step::Revert(revert.clone())));
+    }
+}
+
+#[test]
+fn snapshots_come_after_devices_and_before_what_can_wait() {
+    let due = Due::Take(Uid::from_u128(9));
+    let tidy = Layering::Tidy { at: at(0) };
+    for run in [Run::Running, Run::Paused] {
+        let power = if run == Run::Paused { Power::Paused } else { Power::On };
+        let seen = Observed { snapshot: Some(due), layers: tidy, ..alive(run) };
+        assert_eq!(decide(&spec(power), false, &seen, at(0)), Some(Step::Snapshot(due)));
+        let more = VmSpec { cpus: 2, ..spec(power) };
+        assert_eq!(decide(&more, false, &seen, at(0)), Some(Step::PlugCpus(2)));
+        let seen = Observed { snapshot: None, ..seen };
+        assert_eq!(decide(&spec(power), false, &seen, at(0)), Some(Step::Tidy));
+        let seen = Observed { layers: Layering::Tidy { at: at(7) }, ..seen };
+        assert_eq!(decide(&spec(power), false, &seen, at(0)), Some(Step::Wait(at(7))));
+    }
+    let seen = Observed { snapshot: Some(due), layers: tidy, ..off() };
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(0)), Some(Step::Snapshot(due)));
+    let seen = Observed { snapshot: None, ..seen };
+    assert_eq!(decide(&spec(Power::On), false, &seen, at(0)), Some(Step::Start));
+    assert_eq!(decide(&spec(Power::Off), false, &seen, at(0)), Some(Step::Tidy));
+}
+
 fn any_observed() -> impl Strategy<Value = Observed> {
     let run = prop_oneof![
         Just(Run::Prelaunch),
@@ -169,6 +210,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
         Just(Run::Panicked),
         Just(Run::Shutdown),
         Just(Run::Busy),
+        Just(Run::Passing),
         (0i64..100).prop_map(|s| Run::IoError { retry_at: at(s) }),
     ];
     let cause = prop_oneof![
@@ -184,8 +226,13 @@ fn any_observed() -> impl Strategy<Value = Observed> {
         0u32..20,
         0u32..3,
         prop::option::of(0i64..200),
+        prop_oneof![
+            Just(Layering::Settled),
+            Just(Layering::Unsettled),
+            (0i64..400).prop_map(|s| Layering::Tidy { at: at(s) })
+        ],
     )
-        .prop_map(|(prepared, run, cause, restarts, starts, asked)| {
+        .prop_map(|(prepared, run, cause, restarts, starts, asked, layers)| {
             let base = run.map_or_else(off, alive);
             Observed {
                 prepared,
@@ -193,6 +240,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
                 restarts,
                 starts,
                 shutdown_asked_at: asked.map(at),
+                layers,
                 ..base
             }
         })
@@ -211,7 +259,12 @@ proptest! {
             Process::Alive(_) => prop_assert!(
                 !matches!(step, Some(Step::Start | Step::Prepare | Step::CleanUp)), "{step:?}"),
             Process::Absent => prop_assert!(
-                matches!(step, None | Some(Step::Start | Step::Prepare | Step::CleanUp | Step::Wait(_))), "{step:?}"),
+                matches!(step, None | Some(Step::Start | Step::Prepare | Step::CleanUp | Step::Tidy | Step::Wait(_))),
+                "{step:?}"),
+        }
+        // A guest that went on might write where nobody looks for it later.
+        if seen.layers == Layering::Unsettled {
+            prop_assert!(!matches!(step, Some(Step::Start | Step::Resume)), "{step:?}");
         }
         if matches!(power, Power::Off | Power::ForcedOff) {
             prop_assert!(step != Some(Step::Start));

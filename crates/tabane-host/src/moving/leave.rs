@@ -11,7 +11,7 @@ use tabane_model::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{CHUNK_BYTES, DiskHead, Luggage, STATE_FILE_BYTES_MAX, STATE_FILES, broken};
-use crate::{Error, Result, agent::Shared, disk, files, image, vm::State};
+use crate::{Error, Result, agent::Shared, disk, disk::Note, files, image, vm::State};
 
 /// Answers with one part. `open` is called when there is nothing left that could be refused.
 pub async fn serve(
@@ -41,11 +41,15 @@ pub async fn serve(
                 .filter(|d| d.spec.vm.as_ref() == Some(vm))
                 .ok_or_else(|| Error::Stream(format!("{disk} is no disk of {vm} on this host")))?;
             let path = disk::place(shared, &object)?;
-            if !path.exists() && !disk::was_made(&object) {
+            let note = Note::load(&path)?.unwrap_or_default();
+            if !note.active_path(&path).exists() && !disk::was_made(&object) {
                 let head = DiskHead { absent: true, ..DiskHead::default() };
                 return send_head(&mut open().await?, &head).await;
             }
-            send_disk(&path, *offset_bytes, open).await
+            if note.layers.all().count() > 1 {
+                return Err(Error::Stream(format!("the layers of {disk} are not merged yet")));
+            }
+            send_disk(&note.active_path(&path), &note, *offset_bytes, open).await
         }
     }
 }
@@ -68,7 +72,7 @@ fn luggage(shared: &Shared, state: &State) -> Result<(Luggage, Vec<u8>)> {
         if !path.exists() {
             continue;
         }
-        let file = files::open_foreign(&path, OpenOptions::new().read(true));
+        let file = files::open_beneath(&folder, name);
         let before = content.len();
         file.and_then(|file| file.take(STATE_FILE_BYTES_MAX).read_to_end(&mut content))
             .map_err(Error::file("read", &path))?;
@@ -92,13 +96,18 @@ async fn send_head(stream: &mut Stream, head: &impl Serialize) -> Result<()> {
     stream.write_all(&text).await.map_err(broken)
 }
 
-async fn send_disk(path: &Path, offset: u64, open: impl AsyncFnOnce() -> Result<Stream>) -> Result<()> {
+async fn send_disk(
+    path: &Path,
+    note: &Note,
+    offset: u64,
+    open: impl AsyncFnOnce() -> Result<Stream>,
+) -> Result<()> {
     let file = files::open_foreign(path, OpenOptions::new().read(true)).map_err(Error::file("read", path))?;
     let size_bytes = file.metadata().map_err(Error::file("read", path))?.len();
     if offset > size_bytes {
         return Err(Error::Stream(format!("the disk has {size_bytes} bytes, not {offset}")));
     }
-    let (image_digest, linked) = disk::stands_on(path)?;
+    let (image_digest, linked) = (note.image_digest.clone(), note.linked);
     let mut stream = open().await?;
     send_head(&mut stream, &DiskHead { size_bytes, absent: false, image_digest, linked }).await?;
     let mut file = tokio::fs::File::from_std(file);

@@ -27,9 +27,9 @@ use crate::vm::Ended;
 const HEAD_BYTES_MAX: u32 = 64 << 10;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Firmware variables and the TPM's state, each far smaller.
-const STATE_FILE_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const STATE_FILE_BYTES_MAX: u64 = 64 << 20;
 /// What of a VM's folder goes with it.
-const STATE_FILES: [&str; 4] =
+pub(crate) const STATE_FILES: [&str; 4] =
     ["uefi-vars.fd", "tpm/tpm2-00.permall", "tpm/tpm2-00.volatilestate", "tpm/tpm2-00.savestate"];
 
 /// What the new host has to know, so that the guest finds the same hardware there.

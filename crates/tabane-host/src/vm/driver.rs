@@ -1,6 +1,7 @@
 //! The one task that owns one VM.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -18,6 +19,8 @@ use tokio::sync::Notify;
 
 use super::{
     console::Console,
+    layers::{Layered, Offline},
+    record::Record,
     state::{Ended, Reason, Running, State},
 };
 use crate::{Error, Result, agent::Shared};
@@ -83,6 +86,14 @@ pub fn spawn(shared: Arc<Shared>, vm: &Vm) -> Handle {
         conditions: None,
         failure: None,
         failures: 0,
+        layered: Default::default(),
+        records: Default::default(),
+        forgotten: Default::default(),
+        offline: None,
+        tidy_at: None,
+        merge_failure: None,
+        clock_is_late: false,
+        loading: false,
     };
     tokio::spawn(driver.run());
     handle
@@ -113,6 +124,20 @@ pub(super) struct Driver {
     /// Why the last step failed.
     pub failure: Option<String>,
     failures: u32,
+    /// Disks with their layers, by their names inside the VM.
+    pub layered: BTreeMap<Name, Layered>,
+    /// Snapshots that were taken, or could not be.
+    pub records: BTreeMap<Uid, Record>,
+    /// Snapshots whose end was told.
+    pub forgotten: BTreeSet<Uid>,
+    pub offline: Option<Offline>,
+    /// When to look at a merge again.
+    pub tidy_at: Option<Timestamp>,
+    pub merge_failure: Option<String>,
+    /// The guest was stopped for as long as its snapshot is old.
+    pub clock_is_late: bool,
+    /// This agent has told QEMU to load a memory.
+    pub loading: bool,
 }
 
 /// What woke a driver.
@@ -161,6 +186,7 @@ impl Driver {
         let now = Timestamp::now();
         let deleting = vm.meta.deleted_at.is_some();
         let Some(step) = decide(&vm.spec, deleting, &seen, now) else {
+            self.publish_snapshots();
             if !self.is_prepared(vm) && matches!(seen.process, Process::Alive(_)) {
                 // Disks that are to grow do so while the VM runs.
                 self.prepare(vm).await?;
@@ -194,6 +220,7 @@ impl Driver {
                 Some(state) => state,
                 None => State::new(self.uid, self.name.clone(), self.shared.user(self.uid)),
             };
+            self.records = Record::all(&self.shared.folders, self.uid);
             self.state = Some(state);
         }
         Ok(())
@@ -215,8 +242,10 @@ impl Driver {
     }
 
     async fn observe(&mut self, vm: &Vm) -> Result<Observed> {
+        self.load_layers(vm)?;
         let process = self.observe_process().await?;
         let prepared = self.is_prepared(vm);
+        let (snapshot, layers) = (self.snapshot_due(), self.layering());
         let state = self.state();
         Ok(Observed {
             prepared,
@@ -230,6 +259,9 @@ impl Driver {
             resets: state.resets,
             shutdown_asked_at: state.shutdown_asked_at,
             released: state.released.as_ref().map(|r| r.id),
+            reverted: state.reverted,
+            snapshot,
+            layers,
         })
     }
 
@@ -272,7 +304,14 @@ impl Driver {
             Ok(status) => match status.state {
                 RunState::Running => Run::Running,
                 RunState::Prelaunch => Run::Prelaunch,
-                RunState::Paused | RunState::Suspended | RunState::Debug | RunState::Watchdog => Run::Paused,
+                RunState::Paused
+                | RunState::Suspended
+                | RunState::Debug
+                | RunState::Watchdog
+                | RunState::Postmigrate => Run::Paused,
+                RunState::Inmigrate | RunState::FinishMigrate | RunState::SaveVm | RunState::RestoreVm => {
+                    Run::Passing
+                }
                 RunState::IoError => Run::IoError { retry_at: self.io_retry_at() },
                 RunState::GuestPanicked | RunState::InternalError => Run::Panicked,
                 RunState::Shutdown => Run::Shutdown,
@@ -281,6 +320,11 @@ impl Driver {
         };
         if !matches!(run, Run::IoError { .. }) {
             self.storage_works_again();
+        }
+        match run {
+            Run::Paused => self.memory_is_loaded()?,
+            Run::Passing => self.go_on_loading().await,
+            _ => {}
         }
         Ok(machine(run))
     }
@@ -432,7 +476,7 @@ impl Driver {
         Some(self.guest_poll().saturating_sub(asked_at.elapsed()))
     }
 
-    fn guest_poll(&self) -> Duration {
+    pub(super) fn guest_poll(&self) -> Duration {
         Duration::from_millis(self.shared.config.guest_poll_ms)
     }
 
@@ -466,6 +510,8 @@ impl Driver {
                     } else {
                         self.guest = self.guest.take().map(|g| Guest { agent: false, ..g });
                     }
+                } else if event.name == "JOB_STATUS_CHANGE" {
+                    self.tidy_at = None;
                 } else if event.as_reset().is_some() {
                     self.guest = None;
                 }

@@ -23,7 +23,11 @@ const MEMORY_SLOTS: u32 = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiskPlug {
     pub name: Name,
+    /// Of the layer that is written to, and its number.
     pub path: PathBuf,
+    pub layer: u32,
+    /// The layers below it, from the top.
+    pub below: Vec<(u32, PathBuf)>,
     pub port: Option<u8>,
 }
 
@@ -117,11 +121,13 @@ pub struct Parts<'a> {
     pub kernel: Option<DirectBoot>,
     pub firmware: command::Firmware,
     pub tpm_socket: Option<PathBuf>,
+    /// Its memory comes from a file.
+    pub incoming: bool,
     pub sandbox: bool,
 }
 
 pub fn machine(parts: Parts<'_>) -> Machine {
-    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, sandbox } = parts;
+    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, incoming, sandbox } = parts;
     let spec = &vm.spec;
     let mut machine =
         Machine::new(vm.meta.name.as_str(), vm.meta.uid, pinned.machine.as_str(), spec.memory_bytes);
@@ -140,6 +146,7 @@ pub fn machine(parts: Parts<'_>) -> Machine {
     machine.usb_tablet = !matches!(spec.firmware, Firmware::Bios);
     machine.sandbox = sandbox;
     machine.start_paused = true;
+    machine.incoming = incoming;
     // Place 0 in the boot order is that of a kernel that QEMU loads itself.
     machine.disks = disks.iter().zip(1..).map(|(disk, place)| disk_plug(disk, Some(place))).collect();
     if let Some(seed) = seed {
@@ -154,6 +161,8 @@ pub fn disk_plug(disk: &DiskPlug, boot_index: Option<u32>) -> command::Disk {
     plug.serial = Some(disk.name.to_string());
     plug.boot_index = boot_index;
     plug.port = disk.port;
+    plug.layer = disk.layer;
+    plug.below.clone_from(&disk.below);
     plug
 }
 

@@ -3,14 +3,17 @@
 //! ```text
 //!   driver ──► observe ──► core::vm::decide ──► steps ──► state.json, QEMU
 //!      │                                          │
-//!      └──► status ──► reporter                   └──► machine (spec to command line), seed, console
+//!      └──► status ──► reporter                   └──► machine (spec to command line), seed, console, snapshots, layers
 //! ```
 
 mod console;
 mod driver;
 mod guest;
+mod layers;
 mod machine;
+mod record;
 mod seed;
+mod snapshots;
 mod state;
 mod status;
 mod steps;

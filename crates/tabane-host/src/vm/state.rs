@@ -42,6 +42,15 @@ pub struct State {
     pub ports: BTreeMap<String, u8>,
     #[serde(default)]
     pub released: Option<Released>,
+    /// The last revert that was done.
+    #[serde(default)]
+    pub reverted: Option<Uid>,
+    /// The snapshot whose memory the next start loads.
+    #[serde(default)]
+    pub restore: Option<Uid>,
+    /// The guest's file systems are, or may be, frozen by us.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// This host has let go of the VM.
@@ -124,6 +133,9 @@ impl State {
             pinned: None,
             ports: BTreeMap::new(),
             released: None,
+            reverted: None,
+            restore: None,
+            frozen: false,
         }
     }
 

@@ -23,6 +23,7 @@ impl Driver {
         let failing = self.failure.is_some();
         let storage_full = self.storage_full;
         let prepared_disks = self.prepared.as_ref().map(|p| p.disks.clone()).unwrap_or_default();
+        let (used_bytes, snapshot) = (self.layered_used_bytes(), self.current_snapshot());
         let state = self.state();
         let running = state.process.as_ref();
         if storage_full {
@@ -54,11 +55,13 @@ impl Driver {
                 .map(|(name, disk)| VmDiskStatus {
                     name: name.clone(),
                     size_bytes: disk.size_bytes,
-                    used_bytes: crate::disk::used_bytes(&disk.path),
+                    used_bytes: used_bytes.get(name).copied().unwrap_or_default(),
                 })
                 .collect(),
             guest,
             released: state.released.as_ref().map(|r| r.id),
+            reverted: state.reverted,
+            snapshot,
             // Told by the host that it moves to.
             arrival: None,
         };
@@ -141,6 +144,9 @@ impl Driver {
             resets: state.resets,
             shutdown_asked_at: None,
             released: None,
+            reverted: None,
+            snapshot: None,
+            layers: Default::default(),
         };
         tabane_core::vm::held(&vm.spec, &seen) == Hold::ForSomebody
     }

@@ -19,6 +19,7 @@ use tabane_qemu::{
 
 use super::{
     driver::Driver,
+    layers::Layered,
     machine::{self, DiskPlug, NicPlug, Parts},
     seed,
     state::{Reason, Released, Running},
@@ -29,6 +30,7 @@ use crate::{Error, Result, cgroup, disk, files, users};
 const FIRST_HANDLE: RawFd = 10;
 const UNPLUG_TIMEOUT: Duration = Duration::from_secs(20);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const AGENT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What was made ready, and for which wishes.
@@ -72,10 +74,7 @@ impl Driver {
         match step {
             Step::Prepare => self.prepare(vm).await,
             Step::Start => self.start(vm).await,
-            Step::Resume => {
-                self.io_error_since = None;
-                Ok(self.qmp()?.cont().await?)
-            }
+            Step::Resume => self.resume().await,
             Step::Pause => Ok(self.qmp()?.stop().await?),
             Step::Reset => self.reset(vm).await,
             Step::Shutdown => self.shutdown().await,
@@ -86,13 +85,16 @@ impl Driver {
             Step::UnplugDisk(name) => self.unplug_disk(&name).await,
             Step::PlugNic(name) => self.plug_nic(vm, &name).await,
             Step::UnplugNic(name) => self.unplug_nic(vm, &name).await,
+            Step::Revert(revert) => self.revert(&revert).await,
+            Step::Snapshot(due) => self.snapshot(vm, due).await,
+            Step::Tidy => self.tidy().await,
             Step::Release(id) => self.release(vm, id).await,
             Step::CleanUp => self.clean_up(vm).await,
             Step::Wait(_) => Ok(()),
         }
     }
 
-    fn qmp(&self) -> Result<&tabane_qemu::qmp::Qmp> {
+    pub(super) fn qmp(&self) -> Result<&tabane_qemu::qmp::Qmp> {
         self.connected.as_ref().map(|c| &c.qmp).ok_or_else(|| Error::NotYet("QEMU does not answer".into()))
     }
 
@@ -139,6 +141,8 @@ impl Driver {
         let status = disk::status(&object, &made);
         self.shared.reporter.status(Kind::Disk, name, object.meta.uid, &status);
         let ready = made?;
+        let layered = Layered { place: ready.place.clone(), note: ready.note.clone() };
+        self.layered.insert(inside.clone(), layered);
         users::give(&ready.path, user, user).map_err(Error::file("give away", &ready.path))?;
         Ok(ready)
     }
@@ -176,12 +180,17 @@ impl Driver {
     }
 
     async fn start(&mut self, vm: &Vm) -> Result<()> {
+        self.give_up_merging().await;
         let shared = self.shared.clone();
         let installation = shared.installation()?;
         let kvm = if shared.verdict.kvm { Ok(()) } else { Err(shared.verdict.reason.as_str()) };
         let earlier = self.state().pinned.clone();
         let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm)?;
-        let credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
+        let mut credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
+        if let Some(credentials) = &mut credentials {
+            let groups = self.layered.values().flat_map(|disk| disk.note.groups.iter().copied());
+            credentials.supplementary_gids.extend(groups);
+        }
         let (machine, inherit) = self.machine(vm, &pinned, credentials.clone()).await?;
         let folder = self.folder();
         for socket in ["qmp.sock", "agent.sock", "serial.sock", "vnc.sock"] {
@@ -199,6 +208,9 @@ impl Driver {
         self.write_down(vm, pinned, process)?;
         self.guest = None;
         self.connect().await;
+        if self.state().restore.is_some() && self.connected.is_some() {
+            self.load_memory().await?;
+        }
         // It has not booted: its agent will make itself heard.
         self.guest_asked_at = Some(std::time::Instant::now());
         if self.connected.is_none() && process.is_alive() {
@@ -245,19 +257,30 @@ impl Driver {
         let mut disks = Vec::new();
         for disk in &vm.spec.disks {
             let port = self.state().port(disk_device(&disk.name), machine::PORTS);
-            let ready = self.prepared.as_ref().and_then(|p| p.disks.get(&disk.name));
-            let path = ready
-                .ok_or_else(|| Error::NotYet(format!("the disk {} is not ready", disk.name)))?
-                .path
-                .clone();
-            disks.push(DiskPlug { name: disk.name.clone(), path, port });
+            disks.push(self.disk_plug(&disk.name, port)?);
         }
         let tpm_socket =
             if vm.spec.tpm { Some(super::tpm::ensure(installation, &folder, credentials)?) } else { None };
+        let incoming = self.state().restore.is_some();
         let prepared = self.prepared.as_ref().ok_or_else(|| Error::NotYet("not prepared".into()))?;
         let (kernel, seed) = (prepared.kernel.clone(), prepared.seed.clone());
-        let parts = Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, sandbox: true };
+        let parts =
+            Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, incoming, sandbox: true };
         Ok((machine::machine(parts), inherit))
+    }
+
+    /// A disk that is ready, with all its layers.
+    fn disk_plug(&self, name: &Name, port: Option<u8>) -> Result<DiskPlug> {
+        let ready = self.prepared.as_ref().is_some_and(|p| p.disks.contains_key(name));
+        let disk = self.layered.get(name).filter(|_| ready);
+        let disk = disk.ok_or_else(|| Error::NotYet(format!("the disk {name} is not ready")))?;
+        Ok(DiskPlug {
+            name: name.clone(),
+            path: disk.active_path(),
+            port,
+            layer: disk.note.layers.active(),
+            below: disk.below(),
+        })
     }
 
     /// Puts on disk who runs. The QEMU waits, paused, until this is done: no guest runs that is not written down.
@@ -283,6 +306,19 @@ impl Driver {
             ending: None,
         });
         self.save()
+    }
+
+    async fn resume(&mut self) -> Result<()> {
+        self.io_error_since = None;
+        self.qmp()?.cont().await?;
+        if std::mem::take(&mut self.clock_is_late)
+            && let Some(agent) = self.connected.as_ref().map(|c| c.agent.clone())
+        {
+            let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).ok();
+            // A guest that cannot is none the worse for it.
+            tokio::spawn(async move { tokio::time::timeout(CLOCK_TIMEOUT, agent.sync_time(now_ns)).await });
+        }
+        Ok(())
     }
 
     async fn reset(&mut self, vm: &Vm) -> Result<()> {
@@ -371,11 +407,9 @@ impl Driver {
 
     async fn plug_disk(&mut self, vm: &Vm, name: &Name) -> Result<()> {
         self.prepare(vm).await?;
-        let path = self.prepared.as_ref().and_then(|p| p.disks.get(name)).map(|d| d.path.clone());
-        let Some(path) = path else { return Err(Error::NotYet(format!("the disk {name} is not ready"))) };
         let port = self.state().port(disk_device(name), machine::PORTS);
         self.save()?;
-        let plug = machine::disk_plug(&DiskPlug { name: name.clone(), path, port }, None);
+        let plug = machine::disk_plug(&self.disk_plug(name, port)?, None);
         hotplug::add_disk(self.qmp()?, &plug).await?;
         self.running()?.disks.insert(name.clone());
         self.save()
@@ -385,6 +419,7 @@ impl Driver {
         hotplug::remove_disk(self.qmp()?, name.as_str(), UNPLUG_TIMEOUT).await?;
         self.state().ports.remove(&disk_device(name));
         self.running()?.disks.remove(name);
+        self.layered.remove(name);
         self.save()
     }
 
@@ -437,12 +472,15 @@ impl Driver {
             let object = object.ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
             disks.push(disk::place(&self.shared, &object)?);
         }
+        self.give_up_merging().await;
         self.prepared = None;
         self.state().released = Some(Released { id, disks });
         self.save()
     }
 
     async fn clean_up(&mut self, vm: &Vm) -> Result<()> {
+        self.give_up_merging().await;
+        self.forget_all_snapshots()?;
         for nic in &vm.spec.nics {
             self.shared.networks.unplug(vm.meta.uid, &nic.name).await?;
         }

@@ -1,9 +1,11 @@
 //! Disks and nics as QEMU's JSON, the same for the command line and for plugging in.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::machine::{Backend, Disk, DiskBus, DiskFormat, Nic, Protocol, TapSource, UserNetwork, Vhost};
-use super::{disk_device_id, disk_node, file_node, names, netdev_id, nic_device_id, port_id, text};
+use super::{disk_device_id, layer_file_node, layer_node, names, netdev_id, nic_device_id, port_id, text};
 use crate::{Error, Result};
 
 /// QEMU's limit for the serial of a virtio disk.
@@ -17,12 +19,12 @@ pub fn blockdev(disk: &Disk) -> Result<Value> {
     let read_only = disk.read_only || disk.cdrom;
     let discard = if disk.discard { "unmap" } else { "ignore" };
     let mut node = json!({
-        "node-name": disk_node(&disk.id),
+        "node-name": layer_node(&disk.id, disk.layer),
         "read-only": read_only,
         "discard": discard,
         "file": {
             "driver": "file",
-            "node-name": file_node(&disk.id),
+            "node-name": layer_file_node(&disk.id, disk.layer),
             "filename": text::path("path", &disk.path)?,
             "read-only": read_only,
             "discard": discard,
@@ -36,6 +38,45 @@ pub fn blockdev(disk: &Disk) -> Result<Value> {
     if disk.format == DiskFormat::Qcow2 && !read_only {
         node["lazy-refcounts"] = false.into();
     }
+    let mut lowest = None;
+    for (layer, path) in disk.below.iter().rev() {
+        let mut frozen = frozen_layer(&disk.id, *layer, path)?;
+        if let Some(below) = lowest.take() {
+            frozen["backing"] = below;
+        }
+        lowest = Some(frozen);
+    }
+    if let Some(below) = lowest {
+        node["backing"] = below;
+    }
+    Ok(node)
+}
+
+/// A layer that is only read, until QEMU itself opens it for writing to merge another into it.
+fn frozen_layer(id: &str, layer: u32, path: &Path) -> Result<Value> {
+    Ok(json!({
+        "driver": "qcow2",
+        "node-name": layer_node(id, layer),
+        "read-only": true,
+        "discard": "unmap",
+        "file": {
+            "driver": "file",
+            "node-name": layer_file_node(id, layer),
+            "filename": text::path("path", path)?,
+            "auto-read-only": true,
+            "discard": "unmap",
+            "aio": "threads",
+        },
+    }))
+}
+
+/// A new layer that is going to be put on top of a disk that is in use: `blockdev-add` before `blockdev-snapshot`.
+pub fn layer_blockdev(id: &str, layer: u32, path: &Path) -> Result<Value> {
+    let mut disk = Disk::new(id, path, DiskFormat::Qcow2);
+    disk.layer = layer;
+    let mut node = blockdev(&disk)?;
+    // What it stands on comes with the snapshot.
+    node["backing"] = Value::Null;
     Ok(node)
 }
 
@@ -52,7 +93,7 @@ pub fn disk_device(disk: &Disk, bus: &str) -> Result<Value> {
         "driver": driver,
         "id": disk_device_id(&disk.id),
         "bus": bus,
-        "drive": disk_node(&disk.id),
+        "drive": layer_node(&disk.id, disk.layer),
     });
     if !disk.cdrom {
         // A full or failing storage stops the machine; it goes on when the storage is well again.

@@ -108,6 +108,10 @@ pub struct Disk {
     pub discard: bool,
     /// `None` takes the first free port, in the order nics, disks.
     pub port: Option<u8>,
+    /// Which of the disk's layers `path` is.
+    pub layer: u32,
+    /// The layers below it, from the top. What the lowest one stands on is found by its header.
+    pub below: Vec<(u32, PathBuf)>,
 }
 
 impl Disk {
@@ -124,6 +128,8 @@ impl Disk {
             boot_index: None,
             discard: true,
             port: None,
+            layer: 0,
+            below: Vec::new(),
         }
     }
 

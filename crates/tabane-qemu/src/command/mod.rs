@@ -18,13 +18,14 @@ mod machine;
 mod names;
 mod text;
 
-pub use devices::{blockdev, disk_device, netdev, nic_device};
+pub use devices::{blockdev, disk_device, layer_blockdev, netdev, nic_device};
 pub use machine::{
     Accelerator, Backend, DirectBoot, Disk, DiskBus, DiskFormat, Firmware, Forward, Machine, Nic, Protocol,
     Sockets, TapSource, UserNetwork, Vhost,
 };
 pub use names::{
-    PORTS_MAX, disk_device_id, disk_node, file_node, netdev_id, nic_device_id, port_id, port_of_bus,
+    PORTS_MAX, disk_device_id, disk_node, file_node, layer_file_node, layer_node, layer_of_node, netdev_id,
+    nic_device_id, port_id, port_of_bus,
 };
 pub(crate) use names::{check_fd_name, check_id};
 

@@ -27,6 +27,23 @@ pub fn file_node(id: &str) -> String {
     node("f", id)
 }
 
+/// The node of a disk's layer. Layer 0 is the one that every disk begins with.
+pub fn layer_node(id: &str, layer: u32) -> String {
+    if layer == 0 { disk_node(id) } else { node(&format!("d{layer}"), id) }
+}
+
+/// The node of the file itself, below [`layer_node`].
+pub fn layer_file_node(id: &str, layer: u32) -> String {
+    if layer == 0 { file_node(id) } else { node(&format!("f{layer}"), id) }
+}
+
+/// The inverse of [`layer_node`].
+pub fn layer_of_node(id: &str, name: &str) -> Option<u32> {
+    let digits = name.strip_prefix('d')?.split(['-', '_']).next()?;
+    let layer = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    (layer_node(id, layer) == name).then_some(layer)
+}
+
 pub fn nic_device_id(id: &str) -> String {
     format!("nic-{id}")
 }
@@ -74,7 +91,9 @@ fn node(kind: &str, id: &str) -> String {
     if plain.len() <= NODE_CHARS_MAX {
         return plain;
     }
-    let start: String = id.chars().take(8).collect();
+    // 16 digits and two separators.
+    let room = NODE_CHARS_MAX.saturating_sub(18 + kind.len());
+    let start: String = id.chars().take(room.min(8)).collect();
     format!("{kind}_{start}-{:016x}", fnv1a_64(id.as_bytes()))
 }
 
@@ -96,6 +115,23 @@ mod tests {
         assert_eq!(disk_node(uuid), "d_01920000-2e0184ab64504945");
         assert!(file_node(uuid).len() <= NODE_CHARS_MAX);
         assert_ne!(file_node(uuid), file_node("01920000-0000-7000-8000-000000000002"));
+    }
+
+    #[test]
+    fn layers_are_found_again_by_their_nodes() {
+        for id in ["root", "01920000-0000-7000-8000-000000000001"] {
+            for layer in [0, 1, 12, 4_000_000] {
+                let name = layer_node(id, layer);
+                assert!(name.len() <= NODE_CHARS_MAX, "{name}");
+                assert_eq!(layer_of_node(id, &name), Some(layer));
+                assert_eq!(layer_of_node("other", &name), None);
+                assert_ne!(name, layer_file_node(id, layer));
+            }
+        }
+        assert_eq!(layer_node("root", 0), disk_node("root"));
+        for name in ["", "d", "d-", "f-root", "d01-root", "#block123", "dx-root"] {
+            assert_eq!(layer_of_node("root", name), None, "{name}");
+        }
     }
 
     #[test]

@@ -35,10 +35,11 @@ pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
     // Both may fail, so they come before anything is changed.
     let port = tree::free_port(qmp, disk.port).await?;
     let device = command::disk_device(disk, &command::port_id(port))?;
-    delete_node(qmp, &command::disk_node(&disk.id), NODE_RELEASE_MIN).await?;
+    delete_node(qmp, &command::layer_node(&disk.id, disk.layer), NODE_RELEASE_MIN).await?;
     qmp.run("blockdev-add", node).await?;
     if let Err(error) = qmp.run("device_add", device).await {
-        if let Err(undo) = delete_node(qmp, &command::disk_node(&disk.id), NODE_RELEASE_MIN).await {
+        let node = command::layer_node(&disk.id, disk.layer);
+        if let Err(undo) = delete_node(qmp, &node, NODE_RELEASE_MIN).await {
             tracing::warn!(disk = disk.id, %undo, "the node of a disk that could not be plugged in stays");
         }
         return Err(error);
@@ -52,14 +53,17 @@ pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
 /// disk may go later; call again to complete the work.
 pub async fn remove_disk(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {
     crate::command::check_id("disk id", id)?;
-    // After a snapshot the disk hangs on another node than at first.
-    let on_top = inserted(qmp, id).await?.and_then(|inserted| inserted.node_name);
     tree::unplug(qmp, &command::disk_device_id(id), timeout).await?;
-    let first = command::disk_node(id);
-    if let Some(on_top) = on_top.filter(|on_top| *on_top != first) {
-        delete_node(qmp, &on_top, timeout).await?;
+    // A layer has a higher number than those below it, and nodes go from the top. One that came with another goes
+    // with it.
+    let nodes = qmp.query_named_block_nodes().await?;
+    let mut layers: Vec<u32> =
+        nodes.iter().filter_map(|node| command::layer_of_node(id, &node.node_name)).collect();
+    layers.sort_unstable();
+    for layer in layers.into_iter().rev() {
+        delete_node(qmp, &command::layer_node(id, layer), timeout).await?;
     }
-    delete_node(qmp, &first, timeout).await
+    Ok(())
 }
 
 /// Grows a disk; the guest sees it at once. Success if it has that size.
@@ -101,7 +105,7 @@ async fn inserted(qmp: &Qmp, id: &str) -> Result<Option<InsertedNode>> {
 /// Deletes a node if there is one. QEMU frees a device some time after it has taken it out of the machine, and refuses
 /// to delete the node until then: a moment if the guest gave it back, but for as long as a busy vCPU runs under TCG if
 /// a reset took it out.
-async fn delete_node(qmp: &Qmp, node: &str, timeout: Duration) -> Result<()> {
+pub(crate) async fn delete_node(qmp: &Qmp, node: &str, timeout: Duration) -> Result<()> {
     let deadline = Instant::now() + timeout.max(NODE_RELEASE_MIN);
     let mut pause = Duration::from_millis(5);
     loop {

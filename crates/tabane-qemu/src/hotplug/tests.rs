@@ -43,7 +43,7 @@ impl Fake {
             "qom-get" => (Ok(json!("/machine/q35/pcie.0")), None),
             "query-block" => (
                 Ok(json!([{"device": "", "qdev": "/machine/peripheral/disk-a/virtio-backend",
-                    "inserted": {"node-name": "overlay", "file": "x", "image": {"virtual-size": 1024}}}])),
+                    "inserted": {"node-name": "d1-a", "file": "x", "image": {"virtual-size": 1024}}}])),
                 None,
             ),
             "query-named-block-nodes" => {
@@ -114,7 +114,7 @@ async fn with<T>(mut fake: Fake, work: impl AsyncFnOnce(Qmp) -> T) -> (T, Fake) 
 fn fake(on_unplug: OnUnplug) -> Fake {
     Fake {
         plugged: vec!["disk-a", "nic-n", "port0"],
-        nodes: vec!["d-a".into(), "overlay".into()],
+        nodes: vec!["d-a".into(), "d1-a".into()],
         on_unplug,
         refuse_device_add: false,
         log: Vec::new(),

@@ -14,6 +14,9 @@ pub enum Output {
         compress: bool,
     },
     Raw,
+    /// streamOptimized: compressed, and readable in one pass.
+    Vmdk,
+    Vhdx,
 }
 
 impl Output {
@@ -21,6 +24,8 @@ impl Output {
         match self {
             Output::Qcow2 { .. } => Format::Qcow2.driver(),
             Output::Raw => Format::Raw.driver(),
+            Output::Vmdk => Format::Vmdk.driver(),
+            Output::Vhdx => Format::Vhdx.driver(),
         }
     }
 }
@@ -44,6 +49,11 @@ impl Img {
         let mut arguments: Vec<OsString> = ["convert", "-p", "-O", output.driver()].map(Into::into).into();
         if output == (Output::Qcow2 { compress: true }) {
             arguments.extend(["-c", "-o", "compression_type=zstd"].map(Into::into));
+        }
+        match output {
+            Output::Vmdk => arguments.extend(["-o", "subformat=streamOptimized"].map(Into::into)),
+            Output::Vhdx => arguments.extend(["-o", "subformat=dynamic"].map(Into::into)),
+            Output::Qcow2 { .. } | Output::Raw => {}
         }
         arguments.push("--image-opts".into());
         arguments.push(opened.options(Lock::Yes));

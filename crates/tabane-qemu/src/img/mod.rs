@@ -12,6 +12,7 @@
 mod answers;
 mod convert;
 mod error;
+mod merge;
 mod sandbox;
 mod source;
 mod target;

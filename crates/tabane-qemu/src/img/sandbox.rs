@@ -27,9 +27,11 @@ const STDERR_BYTES_KEPT: usize = 8 << 10;
 /// What a run of qemu-img may use.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    /// Becomes this user and group, and loses all other groups. Only root can; must be given when we are root and
+    /// Becomes this user and group, and loses all other groups but `groups`. Only root can; must be given when we are root and
     /// images are foreign. The image files must be accessible to it; the folders they are in need not be.
     pub identity: Option<(u32, u32)>,
+    /// Groups that it has beside its own, for images of ours that stand on others.
+    pub groups: Vec<u32>,
     pub memory_bytes: u64,
     /// For questions that read metadata.
     pub probe_timeout_ms: u64,
@@ -41,6 +43,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Sandbox {
             identity: None,
+            groups: Vec::new(),
             memory_bytes: 1 << 30,
             probe_timeout_ms: 60_000,
             copy_timeout_ms: 24 * 3600 * 1000,
@@ -137,9 +140,10 @@ impl Sandbox {
             (libc::RLIMIT_STACK, 2 << 20),
         ];
         let identity = self.identity;
+        let groups = self.groups.clone();
         let fds: Vec<RawFd> = run.files.iter().map(|file| file.as_raw_fd()).collect();
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor locks.
-        unsafe { command.pre_exec(move || confine(identity, &limits, &fds)) };
+        unsafe { command.pre_exec(move || confine(identity, &groups, &limits, &fds)) };
         command
     }
 }
@@ -149,7 +153,12 @@ fn checked(result: libc::c_int) -> io::Result<()> {
 }
 
 /// Runs in the child.
-fn confine(identity: Option<(u32, u32)>, limits: &[(u32, u64)], fds: &[RawFd]) -> io::Result<()> {
+fn confine(
+    identity: Option<(u32, u32)>,
+    groups: &[u32],
+    limits: &[(u32, u64)],
+    fds: &[RawFd],
+) -> io::Result<()> {
     // SAFETY: plain system calls on values of our own.
     unsafe {
         checked(libc::setsid())?;
@@ -161,7 +170,7 @@ fn confine(identity: Option<(u32, u32)>, limits: &[(u32, u64)], fds: &[RawFd]) -
             checked(libc::setrlimit(*resource, &limit))?;
         }
         if let Some((uid, gid)) = identity {
-            checked(libc::setgroups(0, std::ptr::null()))?;
+            checked(libc::setgroups(groups.len(), groups.as_ptr()))?;
             checked(libc::setresgid(gid, gid, gid))?;
             checked(libc::setresuid(uid, uid, uid))?;
         }

@@ -11,6 +11,19 @@ impl Admit for Disk {
     fn admit(app: &Arc<App>, old: Option<&Self>, new: &mut Self, change: &mut Change<'_>) -> Result<()> {
         let Some(old) = old else {
             referred::<Pool>(app, "spec.pool", &new.spec.pool, change)?;
+            if let Some(from) = &new.spec.from {
+                let host = super::snapshot::admit_source(app, from, new.spec.size_bytes, change)?;
+                match &new.spec.host {
+                    Some(other) if *other != host => {
+                        return Err(Error::fault(
+                            "spec.from.snapshot",
+                            format!("{} is on host {host}, and the VM on {other}", from.snapshot),
+                            "clones are made where the snapshot is",
+                        ));
+                    }
+                    _ => new.spec.host = Some(host),
+                }
+            }
             if let Some(image) = &new.spec.image {
                 let image = referred::<Image>(app, "spec.image", image, change)?;
                 let least = image.status.virtual_size_bytes;

@@ -4,6 +4,7 @@ mod disk;
 mod image;
 mod network;
 mod others;
+pub mod snapshot;
 mod vm;
 
 pub use vm::{DEFAULT_POOL, release_addresses};

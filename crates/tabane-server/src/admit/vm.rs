@@ -54,6 +54,7 @@ impl Admit for Vm {
                 hint: "attach and detach disks when it has arrived".into(),
             });
         }
+        super::snapshot::admit_revert(app, old, new)?;
         admit_memory(app, old, new)?;
         if let Some(image) = &new.spec.boot_image {
             referred::<Image>(app, "spec.boot_image", image, change)?;
@@ -64,6 +65,7 @@ impl Admit for Vm {
 
     fn remove(app: &Arc<App>, vm: &Self, change: &mut Change<'_>) -> Result<Removal> {
         let now = app.now();
+        super::snapshot::remove_all(app, vm, change)?;
         for attached in &vm.spec.disks {
             let Some(disk) = attached.disk.as_ref().and_then(|name| app.cache.get::<Disk>(name.as_str()))
             else {
@@ -139,7 +141,11 @@ fn admit_disks(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chan
         match entry.disk.clone() {
             None => make_disk(app, &vm_name, new.spec.host.as_ref(), entry, &field, change)?,
             Some(name) => {
-                if entry.image.is_some() || entry.size_bytes.is_some() || entry.pool.is_some() {
+                if entry.image.is_some()
+                    || entry.from.is_some()
+                    || entry.size_bytes.is_some()
+                    || entry.pool.is_some()
+                {
                     return Err(Error::fault(
                         field,
                         "names a disk and says how to make one",
@@ -162,6 +168,7 @@ fn admit_disks(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chan
     // Disks that are no longer named are detached and kept.
     for entry in old.map(|o| o.spec.disks.as_slice()).unwrap_or_default() {
         let Some(name) = entry.disk.as_ref().filter(|name| !named.contains(*name)) else { continue };
+        super::snapshot::admit_detach(app, new, name)?;
         if let Some(disk) = app.cache.get::<Disk>(name.as_str())
             && disk.spec.vm.as_ref() == Some(&vm_name)
         {
@@ -191,6 +198,7 @@ fn make_disk(
         pool,
         size_bytes: entry.size_bytes.take(),
         image: entry.image.take(),
+        from: entry.from.take(),
         clone: entry.clone,
         vm: Some(vm.clone()),
         host: host.cloned(),

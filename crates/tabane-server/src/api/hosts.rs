@@ -12,7 +12,7 @@ use axum::{
 use futures_util::stream;
 use tabane_model::{
     Arrival, Disk, DiskPhase, Host, HostPhase, HostSpec, Image, Kind, Meta, NAME_LENGTH_MAX, Name, Network,
-    Pool, Problem, Resource, Role, TokenSpec, Uid, Vm, VmPhase,
+    Pool, Problem, Resource, Role, Snapshot, SnapshotPhase, TokenSpec, Uid, Vm, VmPhase,
     api::{HostReport, JoinAnswer, JoinRequest, StatusReport, StreamOrder},
 };
 use tabane_store::{Compare, Outcome};
@@ -20,7 +20,7 @@ use tabane_store::{Compare, Outcome};
 use super::{crud::body, events, watch};
 use crate::{
     Error, Result,
-    admit::release_addresses,
+    admit::{release_addresses, snapshot},
     app::App,
     audit::Pending,
     auth::{self, Caller},
@@ -100,7 +100,9 @@ pub async fn watch(State(app): State<Arc<App>>, caller: Caller, Path(name): Path
     let orders = app.streams.connect(&name);
     let own = name.clone();
     let filter = move |kind: Kind, object_name: &Name, object: &Object| match kind {
-        Kind::Vm | Kind::Disk => object.host() == Some(&own) || object.moving_to() == Some(&own),
+        Kind::Vm | Kind::Disk | Kind::Snapshot => {
+            object.host() == Some(&own) || object.moving_to() == Some(&own)
+        }
         Kind::Image | Kind::Pool | Kind::Network => true,
         Kind::Host => *object_name == own,
         Kind::Event | Kind::Token => false,
@@ -255,6 +257,18 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             }
             Ok(())
         }
+        Kind::Snapshot => {
+            let status = parse::<Snapshot>(&report)?;
+            let gone = status.phase == SnapshotPhase::Deleted;
+            let snapshot =
+                whole::<Snapshot>(app, host, &report, |snapshot| snapshot.status = status.clone()).await?;
+            if gone && snapshot.meta.deleted_at.is_some() {
+                let mut change = Change::new(app);
+                change.delete(&*snapshot);
+                change.commit_unaudited().await?;
+            }
+            Ok(())
+        }
         Kind::Image => {
             let status = parse::<Image>(&report)?;
             let write = |image: &mut Image| {
@@ -364,6 +378,9 @@ async fn remove_vm(app: &Arc<App>, vm: &Vm) -> Result<()> {
     let mut change = Change::new(app);
     change.delete(vm);
     release_addresses(&vm.spec.nics, &mut change);
+    for snapshot in snapshot::of_vm(app, vm) {
+        change.delete(&*snapshot);
+    }
     change.commit_unaudited().await?;
     app.control.forget(vm.meta.uid);
     Ok(())

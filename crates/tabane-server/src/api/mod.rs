@@ -1,12 +1,15 @@
 //! The HTTP API: thin handlers over [`crate::commit`] and [`crate::cache`].
 
 mod audit;
+pub mod clones;
 pub mod crud;
 pub mod events;
+pub mod exports;
 pub mod hosts;
 pub mod images;
 pub mod openapi;
 mod sessions;
+pub mod snapshots;
 mod sockets;
 pub mod tokens;
 pub mod vms;
@@ -21,7 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Token, Vm};
+use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm};
 
 use crate::{admit::Admit, app::App, console, session};
 
@@ -39,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Network>(router);
     router = resource::<Host>(router);
     router = resource::<Event>(router);
+    router = resource::<Snapshot>(router);
     router = router
         .route("/v1/tokens", get(crud::list::<Token>).post(tokens::create))
         .route("/v1/tokens/{name}", get(crud::get::<Token>).delete(crud::delete::<Token>))
@@ -48,6 +52,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/pause", post(vms::pause))
         .route("/v1/vms/{name}/resume", post(vms::start))
         .route("/v1/vms/{name}/reset", post(vms::reset))
+        .route("/v1/vms/{name}/clone", post(clones::clone))
+        .route("/v1/vms/{name}/revert", post(snapshots::revert))
         .route("/v1/vms/{name}/console", get(vms::console))
         .route("/v1/vms/{name}/leaving", post(vms::leaving))
         .route("/v1/vms/{name}/exec", post(vms::exec))
@@ -56,6 +62,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/vnc-tickets", post(sockets::display_ticket))
         .route("/v1/vms/{name}/console-socket", get(sockets::console))
         .route("/v1/vms/{name}/console-tickets", post(sockets::console_ticket))
+        .route("/v1/snapshots/{name}/export", get(exports::export))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
         .route("/v1/hosts/{name}/watch", get(hosts::watch))

@@ -23,15 +23,19 @@ use utoipa::{
     tabane_model::Host,
     tabane_model::Event,
     tabane_model::Token,
+    tabane_model::Snapshot,
     tabane_model::Problem,
     api::Change,
     api::ExecRequest,
+    api::ExportRequest,
     api::HostReport,
     api::JoinRequest,
     api::JoinAnswer,
     api::NewToken,
     api::Session,
     api::UploadAnswer,
+    api::CloneRequest,
+    api::RevertRequest,
     api::AuditRecord,
 )))]
 struct Schemas;
@@ -99,6 +103,18 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
     ("/v1/vms/{name}/resume", HttpMethod::Post, "resume_vm", "Resume a paused VM"),
     ("/v1/vms/{name}/reset", HttpMethod::Post, "reset_vm", "Reset a VM as its reset button would"),
     (
+        "/v1/vms/{name}/clone",
+        HttpMethod::Post,
+        "clone_vm",
+        "Make copies of a VM, linked to a snapshot of it or full",
+    ),
+    (
+        "/v1/vms/{name}/revert",
+        HttpMethod::Post,
+        "revert_vm",
+        "Bring a VM's disks, and its memory, back to what a snapshot holds",
+    ),
+    (
         "/v1/vms/{name}/console",
         HttpMethod::Get,
         "console_vm",
@@ -129,6 +145,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         HttpMethod::Get,
         "console_socket_vm",
         "The serial console as a websocket that carries bytes",
+    ),
+    (
+        "/v1/snapshots/{name}/export",
+        HttpMethod::Get,
+        "export_snapshot",
+        "A snapshot as a file for other systems: format, disk, ovf2 (Upgrade: tabane-stream)",
     ),
     (
         "/v1/images/{name}/content",
@@ -182,6 +204,7 @@ fn schema_name(kind: Kind) -> &'static str {
         Kind::Host => "Host",
         Kind::Event => "Event",
         Kind::Token => "Token",
+        Kind::Snapshot => "Snapshot",
     }
 }
 
@@ -246,7 +269,7 @@ fn collection(kind: Kind, name: &str) -> PathItem {
             parameter("limit", Query, Type::Integer, "Size of the page: 100 unless stated, 1000 at most."),
             parameter("cursor", Query, Type::String, "From the page before."),
             parameter("labels", Query, Type::String, "Label selector, such as env=prod,tier!=db,!old."),
-            parameter("fields", Query, Type::String, "Field selector over name, phase, host and about."),
+            parameter("fields", Query, Type::String, "Field selector over name, phase, host, vm and about."),
             parameter("watch", Query, Type::Boolean, "Follow as server-sent events instead of a page."),
             parameter("resume", Query, Type::Integer, "With watch: go on behind this revision."),
             parameter("Last-Event-ID", Header, Type::String, "As resume; browsers send it by themselves."),

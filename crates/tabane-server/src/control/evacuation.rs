@@ -24,7 +24,7 @@ use tabane_model::{
 };
 
 use super::placement::{carry, refuse, report, rooms, write};
-use crate::{Result, api::events::record, app::App, commit::Change};
+use crate::{Result, admit::snapshot::of_vm, api::events::record, app::App, commit::Change};
 
 /// VMs that leave a host at the same time: each is off while it moves, so few at once and soon done.
 const LEAVING_AT_ONCE: usize = 2;
@@ -151,6 +151,22 @@ async fn empty(app: &Arc<App>, host: &Name, refusals: &Refusals) {
     for vm in staying {
         if free == 0 {
             break;
+        }
+        if let Some(disk) = disks(app, &vm).iter().find(|disk| disk.needs_snapshot().is_some()) {
+            let name = &disk.meta.name;
+            let message = format!(
+                "it cannot leave host {host}: its disk {name} is a linked clone, which stands on a snapshot there"
+            );
+            report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
+            continue;
+        }
+        if let Some(snapshot) = of_vm(app, &vm).first() {
+            let message = format!(
+                "it cannot leave host {host}: snapshots do not travel, and it has {}; delete its snapshots first",
+                snapshot.meta.name
+            );
+            report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
+            continue;
         }
         let refused = |to: &Name| refusals.get(&(vm.meta.uid, to.clone())).map(|(_, why)| why);
         let (open, closed): (Vec<_>, Vec<_>) =

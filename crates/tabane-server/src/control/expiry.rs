@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use tabane_model::{Event, Token};
+use tabane_model::{Event, Snapshot, Token};
 use tabane_store::Txn;
 
 use crate::{
     Result,
+    admit::{Admit, Removal, snapshot::clones_of},
     app::App,
     commit::{Change, Done},
     keys, session,
@@ -18,6 +19,8 @@ const EVENTS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 const IDEMPOTENCY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Watchers of the store may be this many revisions behind.
 const REVISIONS_KEPT: u64 = 100_000;
+/// A snapshot that was made for clones has them by then.
+const CLONES_APPEAR_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: usize = 200;
 
@@ -29,6 +32,7 @@ pub async fn run(app: Arc<App>) {
             ("idempotency keys", idempotency(&app).await),
             ("tokens", tokens(&app).await),
             ("sessions", sessions(&app).await),
+            ("snapshots", snapshots(&app).await),
             ("deletions", deletions(&app).await),
         ] {
             if let Err(error) = result {
@@ -108,6 +112,37 @@ async fn sessions(app: &Arc<App>) -> Result<()> {
             None => return Ok(()),
         }
     }
+}
+
+/// Snapshots whose time is over go as if somebody had deleted them; what keeps one is told once it goes.
+async fn snapshots(app: &Arc<App>) -> Result<()> {
+    let now = app.now();
+    for snapshot in app.cache.all::<Snapshot>() {
+        let expired = snapshot.spec.expires_at.is_some_and(|at| at < now);
+        let old = snapshot.meta.created_at.is_some_and(|at| now.duration_since(at) > CLONES_APPEAR_WITHIN);
+        let unneeded = snapshot.spec.for_clones && old && clones_of(app, &snapshot).is_empty();
+        if !(expired || unneeded) || snapshot.meta.deleted_at.is_some() {
+            continue;
+        }
+        let _admission = app.admission(true).await;
+        let mut change = Change::new(app);
+        match Snapshot::remove(app, &snapshot, &mut change) {
+            Ok(Removal::Now) => change.delete(&*snapshot),
+            Ok(Removal::AfterHost) => {
+                let mut marked = Snapshot::clone(&snapshot);
+                marked.meta.deleted_at = Some(now);
+                marked.meta.generation += 1;
+                change.update("expire", &marked);
+            }
+            Err(error) => {
+                let name = &snapshot.meta.name;
+                tracing::info!(%name, error = &error as &dyn std::error::Error, "an expired snapshot stays");
+                continue;
+            }
+        }
+        change.commit_unaudited().await?;
+    }
+    Ok(())
 }
 
 async fn deletions(app: &Arc<App>) -> Result<()> {

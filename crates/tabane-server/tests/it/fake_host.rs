@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tabane_client::{Client, HostEvent};
 use tabane_model::{
     Disk, DiskPhase, DiskStatus, Host, HostStatus, Image, ImagePhase, ImageStatus, Kind, Name, Power,
-    Problem, Resource, Role, Uid, Vm, VmPhase, VmStatus,
+    Problem, Resource, Role, Snapshot, SnapshotPhase, SnapshotStatus, Uid, Vm, VmPhase, VmStatus,
     api::{Change, HostReport, JoinRequest, StatusReport, StreamKind, StreamOrder},
 };
 use tokio::{
@@ -136,6 +136,7 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
                 observed_generation: vm.meta.generation,
                 phase,
                 resets: vm.spec.resets,
+                reverted: vm.spec.revert.as_ref().map(|r| r.id),
                 ..VmStatus::default()
             };
             (status != vm.status).then(|| status_report(&vm, &status))
@@ -171,6 +172,16 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
                 );
             }
             (status.phase != image.status.phase).then(|| status_report(&image, &status))
+        }
+        Kind::Snapshot => {
+            let snapshot: Snapshot = serde_json::from_value(object).unwrap();
+            let gone = snapshot.meta.deleted_at.is_some();
+            let status = SnapshotStatus {
+                observed_generation: snapshot.meta.generation,
+                phase: if gone { SnapshotPhase::Deleted } else { SnapshotPhase::Ready },
+                ..SnapshotStatus::default()
+            };
+            (status != snapshot.status).then(|| status_report(&snapshot, &status))
         }
         _ => None,
     }

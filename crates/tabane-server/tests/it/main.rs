@@ -27,6 +27,7 @@ mod races;
 mod refusals;
 mod restart;
 mod sessions;
+mod snapshots;
 mod streams;
 mod vnc;
 mod waits;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tabane_client::{Call, Client, Target};
 
 mod by_hand;
+mod clone;
 mod idle;
 mod scale;
 mod start;
@@ -34,6 +35,9 @@ async fn main() -> Result<()> {
     }
     if runs("scale") {
         figures.insert("scale".into(), scale::scale().await?);
+    }
+    if runs("clone") {
+        figures.insert("clone".into(), clone::clone().await?);
     }
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

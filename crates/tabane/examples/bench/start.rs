@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tabane_client::Call;
+use tabane_client::{Call, Client};
 use tabane_model::{Image, ImageSource, ImageSpec, Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec};
 
 use crate::{
@@ -18,7 +18,7 @@ const ROUNDS: usize = 15;
 /// Each takes some seconds.
 const ROUNDS_OF_VIRSH: usize = 5;
 
-fn tiny_vm(name: &str) -> Result<Vm> {
+pub fn tiny_vm(name: &str) -> Result<Vm> {
     let mut spec = VmSpec::new(1, 192 << 20);
     spec.power = Power::On;
     let (image, root, nic, network): (Name, Name, Name, Name) =
@@ -29,6 +29,7 @@ fn tiny_vm(name: &str) -> Result<Vm> {
         image: Some(image),
         size_bytes: None,
         pool: None,
+        from: None,
         clone: Default::default(),
         keep: false,
     });
@@ -36,9 +37,7 @@ fn tiny_vm(name: &str) -> Result<Vm> {
     Ok(Vm::new(Meta::new(name.parse()?), spec))
 }
 
-/// From the API call to a running QEMU, and to the guest agent's first answer; and the same by hand.
-pub async fn start() -> Result<Value> {
-    let (up, client) = up().await?;
+pub async fn build_tiny(client: &Client) -> Result<()> {
     let source = ImageSource::Build { recipe: "tiny".into() };
     let spec = ImageSpec {
         source,
@@ -51,6 +50,13 @@ pub async fn start() -> Result<Value> {
         moving_to: None,
     };
     client.create(&Image::new(Meta::new("tiny".parse()?), spec), &wait("ready", 600)).await?;
+    Ok(())
+}
+
+/// From the API call to a running QEMU, and to the guest agent's first answer; and the same by hand.
+pub async fn start() -> Result<Value> {
+    let (up, client) = up().await?;
+    build_tiny(&client).await?;
     let (mut running, mut agent, mut by_hand, mut by_hand_agent) = (vec![], vec![], vec![], vec![]);
     let (mut like, mut by_virsh) = (vec![], vec![]);
     for round in 0..ROUNDS {

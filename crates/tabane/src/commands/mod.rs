@@ -6,9 +6,11 @@ mod console;
 mod doctor;
 mod drain;
 mod exec;
+mod export;
 mod image;
 mod objects;
 mod serve;
+mod snapshot;
 mod token;
 mod vm;
 
@@ -44,6 +46,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
             ImageCommand::Catalogue => image::catalogue()?,
         },
         Command::Disk(command) => disk(&context, command).await?,
+        Command::Snapshot(command) => snapshot::run(&context, command).await?,
         Command::Pool(command) => pool(&context, command).await?,
         Command::Network(command) => network(&context, command).await?,
         Command::Host(command) => host(&context, command).await?,
@@ -70,6 +73,7 @@ async fn disk(context: &Context, command: DiskCommand) -> Result<()> {
                 pool: create.pool,
                 size_bytes: create.size,
                 image: create.image,
+                from: None,
                 clone: create.clone,
                 vm: None,
                 host: None,

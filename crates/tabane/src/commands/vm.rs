@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
-use tabane_model::{Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec};
+use tabane_model::{CloneMode, Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec, api::CloneRequest};
 
 use super::{DONE, console, exec, objects};
 use crate::{
-    arguments::{Change, NamedChange, VmAttach, VmCommand, VmCreate, VmDetach, VmPlug, VmSet, VmUnplug},
+    arguments::{
+        Change, NamedChange, VmAttach, VmClone, VmCommand, VmCreate, VmDetach, VmPlug, VmSet, VmUnplug,
+    },
     context::Context,
     output, progress,
 };
@@ -29,6 +31,8 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Pause(named) => act(context, &named, "pause").await?,
         VmCommand::Resume(named) => act(context, &named, "resume").await?,
         VmCommand::Reset(named) => act(context, &named, "reset").await?,
+        VmCommand::Clone(arguments) => clone(context, arguments).await?,
+        VmCommand::Export(arguments) => super::export::run(context, arguments).await?,
         VmCommand::Set(change) => set(context, *change).await?,
         VmCommand::Attach(change) => attach(context, change).await?,
         VmCommand::Detach(change) => detach(context, change).await?,
@@ -87,6 +91,34 @@ async fn create(context: &Context, create: VmCreate) -> Result<()> {
     if change.dry_run { output::value(context.form()?, &made) } else { output::one(context.form()?, &made) }
 }
 
+async fn clone(context: &Context, clone: VmClone) -> Result<()> {
+    let client = context.client().await?;
+    let names = match clone.count {
+        None => vec![clone.name],
+        Some(count) => (1..=count)
+            .map(|i| format!("{}-{i}", clone.name).parse::<Name>().map_err(anyhow::Error::from))
+            .collect::<Result<_>>()?,
+    };
+    let request = CloneRequest {
+        names,
+        clone: if clone.full { CloneMode::Full } else { CloneMode::Linked },
+        snapshot: clone.snapshot,
+        start: clone.start,
+    };
+    let call = Call { dry_run: clone.change.dry_run, ..Call::default() };
+    let mut made = client.clone_vm(clone.vm.as_str(), &request, &call).await?;
+    if let Some(until) = clone.change.wait.as_ref().filter(|_| !clone.change.dry_run) {
+        let call =
+            Call { wait: Some(until.clone()), timeout_s: Some(clone.change.timeout), ..Call::default() };
+        for vm in &mut made {
+            let name = vm.meta.name.clone();
+            *vm = progress::follow::<Vm, _>(&client, name.as_str(), client.get::<Vm>(name.as_str(), &call))
+                .await?;
+        }
+    }
+    output::list(context.form()?, &made)
+}
+
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -100,14 +132,14 @@ fn build(create: VmCreate) -> Result<Vm> {
     spec.accel = create.accel;
     spec.placement.host = create.host;
     if create.image.is_some() || create.disk.is_some() {
-        let clone =
-            if create.full_clone { tabane_model::CloneMode::Full } else { tabane_model::CloneMode::Linked };
+        let clone = if create.full_clone { CloneMode::Full } else { CloneMode::Linked };
         spec.disks.push(VmDisk {
             name: "root".parse()?,
             disk: None,
             image: create.image,
             size_bytes: create.disk,
             pool: create.pool,
+            from: None,
             clone,
             keep: false,
         });
@@ -186,6 +218,7 @@ async fn attach(context: &Context, attach: VmAttach) -> Result<()> {
             image: None,
             size_bytes: size,
             pool: None,
+            from: None,
             clone: Default::default(),
             keep: false,
         });

@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod e2e_badinput;
+mod e2e_clones;
 mod e2e_console;
 mod e2e_debian;
 mod e2e_display;
 mod e2e_drain;
+mod e2e_exports;
 mod e2e_guests;
 mod e2e_hostlost;
 mod e2e_hosts;
@@ -18,6 +20,7 @@ mod e2e_hotplug;
 mod e2e_images;
 mod e2e_kvm;
 mod e2e_networks;
+mod e2e_snapshots;
 mod e2e_storage;
 mod help;
 mod terminal;

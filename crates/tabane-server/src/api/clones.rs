@@ -1,0 +1,150 @@
+//! Copies of a VM.
+//!
+//! ```text
+//!   POST …/clone ─► snapshot of the VM ─► each new VM in a txn of its own, with disks `from` the snapshot ─► 201
+//!                     │ the host takes it        │ the host makes the disks once it is taken
+//! ```
+//!
+//! Nothing is waited for: hosts make everything true in its own time.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use tabane_model::{
+    Kind, Meta, NAME_LENGTH_MAX, Name, Power, Quiesce, Resource, Snapshot, SnapshotSource, SnapshotSpec, Vm,
+    VmDisk, VmSpec,
+    api::{CloneRequest, List},
+};
+
+use super::crud::{self, Params, body};
+use crate::{Error, Result, admit, app::App, auth::Caller, commit::Change};
+
+const CLONES_MAX: usize = 100;
+const TRIES: usize = 100;
+
+pub async fn clone(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+    bytes: Bytes,
+) -> Result<Response> {
+    caller.may_write(Kind::Vm)?;
+    let params = crud::parameters(params)?;
+    let request: CloneRequest = body(&bytes)?;
+    let source = app.cache.expect::<Vm>(&name)?;
+    check_names(&app, &request)?;
+    let snapshot = match &request.snapshot {
+        Some(name) => Snapshot::clone(&*app.cache.expect::<Snapshot>(name.as_str())?),
+        None => take(&app, &caller, &source, &request.names[0], params.dry_run).await?,
+    };
+    if snapshot.spec.vm != source.meta.name {
+        return Err(Error::fault(
+            "snapshot",
+            format!("is one of the VM {}", snapshot.spec.vm),
+            "leave it out",
+        ));
+    }
+    let mut items = Vec::new();
+    for name in &request.names {
+        let vm = (Meta::new(name.clone()), spec(&source, &snapshot, &request));
+        if params.dry_run {
+            items.push(Vm::new(vm.0, vm.1));
+        } else {
+            items.push(create(&app, &caller, vm.0, vm.1).await?);
+        }
+    }
+    let status = if params.dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    let revision = items.iter().map(|vm| vm.meta.revision).max().unwrap_or_default();
+    Ok((status, Json(List { items, cursor: None, revision })).into_response())
+}
+
+fn check_names(app: &App, request: &CloneRequest) -> Result<()> {
+    let names = &request.names;
+    if names.is_empty() || names.len() > CLONES_MAX {
+        return Err(Error::fault("names", format!("{} names", names.len()), "give 1 to 100"));
+    }
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            return Err(Error::fault("names", format!("{name} is there twice"), "give each its own"));
+        }
+        if app.cache.get::<Vm>(name.as_str()).is_some() {
+            return Err(Error::NameTaken { kind: Kind::Vm, name: name.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The snapshot that the clones are made from, named after the first of them.
+async fn take(app: &Arc<App>, caller: &Caller, source: &Vm, first: &Name, dry_run: bool) -> Result<Snapshot> {
+    const END: &str = "-base";
+    let start: String = first.as_str().chars().take(NAME_LENGTH_MAX - END.len()).collect();
+    let name = format!("{}{END}", start.trim_end_matches('-'));
+    let name = Name::new(name).expect("the start of a name, and an end of letters");
+    let mut spec = SnapshotSpec::new(source.meta.name.clone());
+    spec.quiesce = Quiesce::Auto;
+    spec.for_clones = true;
+    spec.note = format!("for clones of {}", source.meta.name);
+    let _admission = app.admission(true).await;
+    let mut change = Change::new(app);
+    let snapshot = admit::create::<Snapshot>(app, Meta::new(name), spec, &mut change)?;
+    if !dry_run {
+        change.commit(caller).await?;
+    }
+    Ok(snapshot)
+}
+
+fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
+    let mut spec = source.spec.clone();
+    spec.power = if request.start { Power::On } else { Power::Off };
+    (spec.resets, spec.starts) = (0, 0);
+    (spec.revert, spec.host, spec.moving) = (None, None, None);
+    spec.init.hostname = None;
+    for nic in &mut spec.nics {
+        (nic.mac, nic.address) = (None, None);
+        // A port of the host leads to one guest.
+        nic.forwards.clear();
+    }
+    let disks = snapshot.spec.hardware.iter().flat_map(|h| &h.disks);
+    let of_source = |name: &Name| source.spec.disks.iter().find(|d| d.name == *name);
+    spec.disks = disks
+        .map(|disk| VmDisk {
+            name: disk.name.clone(),
+            disk: None,
+            image: None,
+            size_bytes: None,
+            pool: None,
+            from: Some(SnapshotSource { snapshot: snapshot.meta.name.clone(), disk: disk.name.clone() }),
+            clone: request.clone,
+            keep: of_source(&disk.name).is_some_and(|d| d.keep),
+        })
+        .collect();
+    spec
+}
+
+/// One VM; an address that another took at the same moment is exchanged for a free one.
+async fn create(app: &Arc<App>, caller: &Caller, meta: Meta, spec: VmSpec) -> Result<Vm> {
+    for attempt in 1.. {
+        let result = async {
+            let _admission = app.admission(false).await;
+            let mut change = Change::new(app);
+            let vm = admit::create::<Vm>(app, meta.clone(), spec.clone(), &mut change)?;
+            change.commit(caller).await?;
+            Ok(vm)
+        };
+        match result.await {
+            Err(Error::Refused { code: "taken", .. } | Error::Changed { .. }) if attempt < TRIES => {
+                tokio::time::sleep(std::time::Duration::from_millis(attempt.min(20) as u64)).await;
+            }
+            Ok(vm) => return Ok(Vm::clone(&*app.cache.expect::<Vm>(vm.meta().name.as_str())?)),
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the loop ends by returning")
+}

@@ -1,0 +1,48 @@
+//! Snapshots as files for other systems: the host makes them, the server passes them on.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Query, Request, State},
+    response::Response,
+};
+use tabane_model::{
+    Kind, Resource, Snapshot, SnapshotPhase,
+    api::{ExportRequest, StreamKind},
+};
+
+use super::vms::record_entry;
+use crate::{Error, Result, app::App, auth::Caller, streams};
+
+type Params = std::result::Result<Query<ExportRequest>, axum::extract::rejection::QueryRejection>;
+
+/// Who may look into a guest may take its disks with him.
+pub async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+    mut request: Request,
+) -> Result<Response> {
+    caller.may_enter()?;
+    let Query(export) = params.map_err(|e| Error::Query(e.body_text()))?;
+    let snapshot = app.cache.expect::<Snapshot>(&name)?;
+    let ready = snapshot.status.phase == SnapshotPhase::Ready && snapshot.meta.deleted_at.is_none();
+    let Some(host) = snapshot.spec.host.clone().filter(|_| ready) else {
+        return Err(Error::Refused {
+            code: "snapshot_not_ready",
+            detail: format!("the {} {name} is {}", Kind::Snapshot, snapshot.phase()),
+            hint: format!("`tabane snapshot get {name} -o yaml` says why; wait, or choose another"),
+        });
+    };
+    let (response, client) = streams::accept(&mut request)?;
+    record_entry(&app, &caller, "export", snapshot.spec.vm.as_str()).await?;
+    let stream = StreamKind::Export { snapshot: snapshot.meta.name.clone(), export };
+    let host = app.streams.open(&host, stream).await?;
+    tokio::spawn(async move {
+        if let Ok(client) = client.await {
+            streams::splice(client, host).await;
+        }
+    });
+    Ok(response)
+}
