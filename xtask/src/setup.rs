@@ -34,6 +34,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "tests of networks"),
     ("busybox-static", "tests of networks"),
     ("genisoimage", "tests of cloud-init seeds"),
+    ("chromium", "tests of the web console"),
+    ("fonts-noto-cjk", "Japanese in tests of the web console"),
 ];
 
 /// As [`run`], without a word when nothing is missing.

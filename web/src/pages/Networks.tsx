@@ -32,7 +32,7 @@ export function Networks() {
           return <span className="flex gap-2 min-w-0" title={said}><Phase phase={networkPhase(n)} />{said ? <span className="text-xs text-bad truncate">{said}</span> : null}</span>;
         },
       },
-      { id: "kind", name: t`Kind`, width: "5rem", by: (n) => n.spec.kind ?? "user", cell: (n) => n.spec.kind ?? "user" },
+      { id: "kind", name: t`Kind`, width: "5rem", wide: true, by: (n) => n.spec.kind ?? "user", cell: (n) => n.spec.kind ?? "user" },
       { id: "cidr", name: t`Range`, width: "minmax(8rem,1fr)", wide: true, by: (n) => n.spec.cidr ?? "", cell: (n) => <span className="font-mono text-xs">{n.spec.cidr ?? "–"}</span> },
       { id: "dns", name: t`Name servers`, width: "minmax(8rem,1fr)", wide: true, cell: (n) => <span className="font-mono text-xs">{(n.spec.dns ?? []).join(", ") || "–"}</span> },
       { id: "nics", name: t`Nics`, width: "4.5rem", right: true, by: (n) => nics.get(n.meta.name) ?? 0, cell: (n) => nics.get(n.meta.name) ?? 0 },
