@@ -1,7 +1,8 @@
 /** What an operator does, from end to end, with real guests. */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";
-import { open, signIn } from "./browser";
+import { accessible, open, signIn } from "./browser";
 import { base, tabane, token } from "./world";
 
 test("from sign-in through the wizard to a shell in the serial console", async ({ page }) => {
@@ -120,6 +121,38 @@ test("settings show what would change before they change it", async ({ page }) =
   await page.getByRole("button", { name: "Preview the change" }).click();
   await expect(page.getByRole("alert")).toContainText("only q35 machines are supported");
   await expect(page.getByRole("alert")).toContainText("spec.machine");
+});
+
+test("snapshots, a clone and an export", async ({ page }) => {
+  test.setTimeout(300_000);
+  await signIn(page);
+  await open(page, "/vms/spare/snapshots");
+  await page.getByRole("button", { name: "Take a snapshot" }).click();
+  await page.getByRole("dialog").getByLabel("Name", { exact: true }).fill("before");
+  await page.getByRole("dialog").getByLabel("Note").fill("as it was");
+  await page.getByRole("button", { name: "Take it" }).click();
+  const line = page.getByRole("listitem").filter({ hasText: "before" });
+  await expect(line).toContainText("ready", { timeout: 60_000 });
+  await expect(line).toContainText("as it was");
+  await expect(line).toContainText("the VM stands on it");
+  await accessible(page, "snapshots");
+
+  await page.getByRole("button", { name: "Actions for before" }).click();
+  await page.getByRole("menuitem", { name: "Export" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Format" }).click();
+  await page.getByRole("option", { name: "qcow2" }).click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("dialog").getByRole("button", { name: "Export", exact: true }).click()]);
+  expect(download.suggestedFilename()).toBe("spare.qcow2");
+  const head = readFileSync(await download.path()).subarray(0, 4);
+  expect([...head]).toEqual([0x51, 0x46, 0x49, 0xfb]);
+
+  await page.getByRole("button", { name: "More actions" }).click();
+  await page.getByRole("menuitem", { name: "Clone" }).click();
+  await page.getByRole("dialog").getByLabel("Name", { exact: true }).fill("twin");
+  await page.getByRole("dialog").getByRole("button", { name: "Clone", exact: true }).click();
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await open(page, "/vms");
+  await expect(page.getByRole("row", { name: /twin/ })).toContainText("running", { timeout: 120_000 });
 });
 
 test("an upload that breaks off goes on", async ({ page }) => {

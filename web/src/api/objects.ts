@@ -9,6 +9,7 @@ export type Pool = Schemas["Pool"];
 export type Network = Schemas["Network"];
 export type Host = Schemas["Host"];
 export type Event = Schemas["Event"];
+export type Snapshot = Schemas["Snapshot"];
 export type Token = Schemas["Token"];
 export type Condition = Schemas["Condition"];
 export type Progress = Schemas["Progress"];
@@ -24,6 +25,7 @@ export interface Kinds {
   host: Host;
   event: Event;
   token: Token;
+  snapshot: Snapshot;
 }
 export type Kind = keyof Kinds;
 
@@ -36,6 +38,7 @@ export const PLURAL: Record<Kind, string> = {
   host: "hosts",
   event: "events",
   token: "tokens",
+  snapshot: "snapshots",
 };
 
 export function path(kind: Kind, name?: string, action?: string): string {
@@ -59,6 +62,10 @@ export function imagePhase(image: Image): string {
 
 export function diskPhase(disk: Disk): string {
   return leaving(disk) ? "deleting" : (disk.status?.phase ?? "pending");
+}
+
+export function snapshotPhase(snapshot: Snapshot): string {
+  return leaving(snapshot) ? "deleting" : (snapshot.status?.phase ?? "pending");
 }
 
 export function hostPhase(host: Host): string {

@@ -479,7 +479,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A snapshot as a file for other systems: format, disk, ovf2 (Upgrade: tabane-stream) */
+        /** A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without */
         get: operations["export_snapshot"];
         put?: never;
         post?: never;

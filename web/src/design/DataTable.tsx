@@ -86,7 +86,9 @@ export function DataTable<T>({ name, rows, columns, keyOf, selected, onSelect, e
     overscan: 8,
     enabled: !whole,
   });
-  const template = `${onSelect ? "36px " : ""}${shown.map((c) => c.width).join(" ")}`;
+  // A narrow screen gives each column its share, however little that is: pages never scroll sideways.
+  const widths = shown.map((c) => (narrow ? c.width.replace(/^minmax\([^,]+,/, "minmax(0,") : c.width));
+  const template = `${onSelect ? "36px " : ""}${widths.join(" ")}`;
   const items = whole ? ordered.map((_, index) => ({ index, start: index * ROW_PX })) : virtual.getVirtualItems();
   const chosen = selected?.size ?? 0;
   const pick = (key: string, on: boolean) => {

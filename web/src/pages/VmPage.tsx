@@ -16,7 +16,9 @@ import { bytes, lasting, moment } from "~/words/format";
 import { useWord } from "~/words/states";
 import { EventList } from "./parts/EventList";
 import { Devices } from "./vm/Devices";
+import { Clone, Export } from "./vm/Copies";
 import { Settings } from "./vm/Settings";
+import { Snapshots } from "./vm/Snapshots";
 import { useOffers, usePower } from "./vm/power";
 
 const Terminal = lazy(() => import("./vm/Terminal"));
@@ -29,6 +31,7 @@ function cliOf(tab: string, vm: Vm): string[] {
     case "display": return [`tabane vm screenshot ${name} -o ${name}.png`, `tabane vm vnc ${name}`];
     case "devices": return [`tabane vm attach ${name} --as data --size 20GiB`, `tabane vm plug ${name} --network default`];
     // It follows what is typed there.
+    case "snapshots": return [`tabane snapshot tree ${name}`, `tabane snapshot create ${name} NAME --memory`];
     case "settings": return [];
     case "events": return [`tabane event list --about vm/${name} --watch`];
     default: return [`tabane vm get ${name}`, isUp(vm) ? `tabane vm shutdown ${name}` : `tabane vm start ${name} --wait agent`];
@@ -44,6 +47,7 @@ export function VmPage() {
   const tabs = [
     { id: "overview", name: t`Overview` },
     { id: "devices", name: t`Devices` },
+    { id: "snapshots", name: t`Snapshots` },
     ...(change ? [{ id: "console", name: t`Console` }, { id: "display", name: t`Display` }] : []),
     ...(change ? [{ id: "settings", name: t`Settings` }] : []),
     { id: "events", name: t`Events` },
@@ -62,6 +66,7 @@ export function VmPage() {
       <Suspense fallback={<p className="flex justify-center gap-2 py-10 text-muted"><Icon name="spinner" /><Trans>Loading…</Trans></p>}>
         {at === "overview" ? <Overview vm={vm} /> : null}
         {at === "devices" ? <Devices vm={vm} /> : null}
+        {at === "snapshots" ? <Snapshots vm={vm} /> : null}
         {at === "console" ? <Terminal key={name} vm={vm} /> : null}
         {at === "display" ? <Display key={name} vm={vm} /> : null}
         {at === "settings" ? <Settings key={name} vm={vm} /> : null}
@@ -75,6 +80,7 @@ function Power({ vm }: { vm: Vm }) {
   const { t } = useLingui();
   const offers = useOffers();
   const { ask, dialog, may } = usePower();
+  const [copying, setCopying] = useState<"clone" | "export">();
   if (!may) return null;
   const first = offers.filter((o) => ["start", "resume", "shutdown"].includes(o.action) && o.fits(vm));
   const rest = offers.filter((o) => !["start", "resume", "shutdown"].includes(o.action));
@@ -83,7 +89,13 @@ function Power({ vm }: { vm: Vm }) {
       {first.map((offer, i) => (
         <Button key={offer.action} icon={offer.icon} look={i === 0 && offer.action !== "shutdown" ? "primary" : "secondary"} onPress={() => ask(offer.action, [vm])}>{offer.name}</Button>
       ))}
-      <Menu name={t`More actions`} entries={rest.map((o) => ({ id: o.action, name: o.name, icon: o.icon, danger: o.danger ?? false, isDisabled: !o.fits(vm), onAction: () => ask(o.action, [vm]) }))} />
+      <Menu name={t`More actions`} entries={[
+        { id: "clone", name: t`Clone`, icon: "clone", onAction: () => setCopying("clone") },
+        { id: "export", name: t`Export`, icon: "download", onAction: () => setCopying("export") },
+        ...rest.map((o) => ({ id: o.action, name: o.name, icon: o.icon, danger: o.danger ?? false, isDisabled: !o.fits(vm), onAction: () => ask(o.action, [vm]) })),
+      ]} />
+      {copying === "clone" ? <Clone vm={vm} onClose={() => setCopying(undefined)} /> : null}
+      {copying === "export" ? <Export vm={vm} onClose={() => setCopying(undefined)} /> : null}
       {dialog}
     </>
   );
@@ -96,8 +108,8 @@ function Overview({ vm }: { vm: Vm }) {
   const { spec, status, meta } = vm;
   const guest = status?.guest;
   const addresses = vmAddresses(vm);
-  const first = useObject("disk", spec.disks?.find((d) => d.disk)?.disk ?? undefined);
-  const image = spec.boot_image ?? first?.spec.image;
+  const firstDisk = useObject("disk", spec.disks?.find((d) => d.disk)?.disk ?? undefined);
+  const image = spec.boot_image ?? firstDisk?.spec.image;
   return (
     <div className="grid gap-3 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)] items-start">
       <div className="grid gap-3 min-w-0">

@@ -80,6 +80,9 @@ const WORDS: Record<string, MessageDescriptor> = {
   hardware: msg({ context: "condition", message: "Hardware" }),
   linked: msg({ context: "clone", message: "linked clone" }),
   full: msg({ context: "clone", message: "full copy" }),
+  crash: msg({ context: "consistency", message: "as after a power failure" }),
+  "file-system": msg({ context: "consistency", message: "file systems at rest" }),
+  memory: msg({ context: "consistency", message: "nothing interrupted" }),
   restart: msg({ context: "on crash", message: "restart it" }),
   hold: msg({ context: "on crash", message: "hold it" }),
 };

@@ -3,6 +3,7 @@
 mod audit;
 pub mod clones;
 pub mod crud;
+mod downloads;
 pub mod events;
 pub mod exports;
 pub mod hosts;

@@ -150,7 +150,7 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "/v1/snapshots/{name}/export",
         HttpMethod::Get,
         "export_snapshot",
-        "A snapshot as a file for other systems: format, disk, ovf2 (Upgrade: tabane-stream)",
+        "A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without",
     ),
     (
         "/v1/images/{name}/content",

@@ -1,7 +1,7 @@
 /** Work under way, drawn from the phases and progress of all objects. */
 import { useMemo } from "react";
 import { useObjects } from "~/api/live";
-import { type Condition, type Progress, diskPhase, hostPhase, imagePhase, unmet, vmPhase } from "~/api/objects";
+import { type Condition, type Progress, diskPhase, hostPhase, imagePhase, snapshotPhase, unmet, vmPhase } from "~/api/objects";
 import { toneOf } from "~/words/states";
 
 export interface Task {
@@ -12,18 +12,19 @@ export interface Task {
 }
 
 export function useTasks(): Task[] {
-  const [vms, images, disks, hosts] = [useObjects("vm"), useObjects("image"), useObjects("disk"), useObjects("host")];
+  const [vms, images, disks, hosts, snapshots] = [useObjects("vm"), useObjects("image"), useObjects("disk"), useObjects("host"), useObjects("snapshot")];
   return useMemo(() => {
     const tasks: Task[] = [];
     const add = (kind: string, name: string, phase: string, progress?: Progress | null) => {
       if (toneOf(phase) === "busy") tasks.push({ kind, name, phase, ...(progress ? { progress } : {}) });
     };
     for (const i of images) add("image", i.meta.name, imagePhase(i), i.status?.progress);
+    for (const s of snapshots) add("snapshot", s.meta.name, snapshotPhase(s));
     for (const h of hosts) add("host", h.meta.name, hostPhase(h));
     for (const v of vms) add("vm", v.meta.name, vmPhase(v), v.status?.arrival?.progress);
     for (const d of disks) if (!d.spec.vm) add("disk", d.meta.name, diskPhase(d));
     return tasks;
-  }, [vms, images, disks, hosts]);
+  }, [vms, images, disks, hosts, snapshots]);
 }
 
 export interface Alert {
