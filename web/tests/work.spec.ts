@@ -94,7 +94,7 @@ test("power, search and bulk actions", async ({ page }) => {
   await open(page, "/vms");
   await page.getByRole("searchbox").fill("spare");
   await expect(page.getByRole("row")).toHaveCount(2);
-  await page.getByRole("row", { name: /spare/ }).locator("label").click();
+  await page.getByLabel("Select spare").check();
   await page.getByRole("toolbar").getByRole("button", { name: "Start" }).click();
   await expect(page.getByRole("row", { name: /spare/ })).toContainText("running", { timeout: 120_000 });
   await page.getByRole("button", { name: "More for the selected VMs" }).click();

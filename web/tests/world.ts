@@ -53,11 +53,10 @@ export default async function setup() {
   tabane("vm", "create", "spare", "--image", "tiny", "--memory", "128MiB", "--label", "env=test");
   tabane("network", "create", "lan", "--kind", "user");
   return async () => {
-    const names = (JSON.parse(tabane("vm", "list", "-o", "json")) as { meta: { name: string } }[]).map((vm) => vm.meta.name);
-    if (names.length) {
-      tabane("vm", "force-off", ...names);
-      tabane("vm", "delete", ...names, "--wait", "deleted");
-    }
+    // Clones go before what they stand on.
+    const vms = JSON.parse(tabane("vm", "list", "-o", "json")) as { meta: { name: string; created_at: string } }[];
+    vms.sort((a, b) => (a.meta.created_at < b.meta.created_at ? 1 : -1));
+    for (const { meta } of vms) tabane("vm", "delete", meta.name, "--wait", "deleted");
     server.kill("SIGTERM");
     await new Promise((done) => server.once("exit", done));
     rmSync(folder, { recursive: true, force: true });

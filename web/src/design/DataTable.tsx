@@ -5,7 +5,8 @@
  */
 import { useLingui } from "@lingui/react/macro";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { useRouter } from "@tanstack/react-router";
+import { memo, type MouseEvent, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Checkbox } from "./fields";
 import { Icon } from "./Icon";
 
@@ -83,7 +84,8 @@ export function DataTable<T>({ name, rows, columns, keyOf, selected, onSelect, e
     count: ordered.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
-    overscan: 8,
+    overscan: 4,
+    useFlushSync: false,
     enabled: !whole,
   });
   // A narrow screen gives each column its share, however little that is: pages never scroll sideways.
@@ -140,6 +142,17 @@ export function DataTable<T>({ name, rows, columns, keyOf, selected, onSelect, e
   );
 }
 
+/** A link in a table: hundreds of them pass by while it scrolls, so it is a plain one that the router hears of. */
+export function RowLink({ to, children }: { to: string; children: ReactNode }) {
+  const router = useRouter();
+  const go = (event: MouseEvent) => {
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    void router.navigate({ to });
+  };
+  return <a href={to} onClick={go} className="font-medium hover:text-accent hover:underline underline-offset-2">{children}</a>;
+}
+
 interface RowProps<T> {
   row: T;
   index: number;
@@ -158,7 +171,9 @@ function RowOf<T>({ row, index, start, template, columns, keyed, picked, onPick 
       className={`absolute inset-x-0 grid items-center px-2 border-b border-line/70 hover:bg-sunken ${picked ? "bg-accent-soft" : ""}`}
       style={{ height: ROW_PX, transform: `translateY(${start}px)`, gridTemplateColumns: template }}>
       {onPick ? (
-        <div role="cell" className="px-2"><Checkbox label={t`Select ${keyed}`} isSelected={picked} onChange={(on) => onPick(keyed, on)} /></div>
+        <div role="cell" className="px-2">
+          <input type="checkbox" aria-label={t`Select ${keyed}`} checked={picked} onChange={(event) => onPick(keyed, event.target.checked)} className="block size-4 accent-accent cursor-pointer" />
+        </div>
       ) : null}
       {columns.map((c) => (
         <div key={c.id} role="cell" className={`px-2 min-w-0 truncate ${c.right ? "text-right" : ""}`}>{c.cell(row)}</div>

@@ -1,11 +1,11 @@
 /** All VMs: found by words and labels, chosen by the dozen, told what to do. */
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useDeferredValue, useMemo, useState } from "react";
 import { useObjects } from "~/api/live";
 import { type Vm, vmAddresses, vmPhase } from "~/api/objects";
 import { Button, ButtonLink, Empty, Labels, Phase } from "~/design/basics";
-import { type Column, DataTable } from "~/design/DataTable";
+import { type Column, DataTable, RowLink } from "~/design/DataTable";
 import { quoted } from "~/design/Cli";
 import { Menu } from "~/design/overlays";
 import { Page } from "~/shell/Page";
@@ -48,9 +48,7 @@ export function Vms() {
     () => [
       {
         id: "name", name: t`Name`, width: "minmax(9rem,2fr)", by: (vm) => vm.meta.name,
-        cell: (vm) => (
-          <Link to="/vms/$name/{-$tab}" params={{ name: vm.meta.name }} preload={false} className="font-medium hover:text-accent hover:underline underline-offset-2">{vm.meta.name}</Link>
-        ),
+        cell: (vm) => <RowLink to={`/vms/${vm.meta.name}`}>{vm.meta.name}</RowLink>,
       },
       { id: "phase", name: t`State`, width: "minmax(7rem,1fr)", by: vmPhase, cell: (vm) => <Phase phase={vmPhase(vm)} /> },
       { id: "host", name: t`Host`, width: "minmax(5rem,1fr)", wide: true, by: (vm) => vm.spec.host ?? "", cell: (vm) => vm.spec.host ?? <span className="text-muted">–</span> },

@@ -1,10 +1,10 @@
 /** What happened, the newest first. */
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { useObjects } from "~/api/live";
 import type { Event } from "~/api/objects";
 import { Ago, Badge, useNow } from "~/design/basics";
+import { RowLink } from "~/design/DataTable";
 import { toneOf, useWord } from "~/words/states";
 
 const PAGES: Record<string, string> = { vm: "/vms/", host: "/hosts/" };
@@ -12,7 +12,7 @@ const PAGES: Record<string, string> = { vm: "/vms/", host: "/hosts/" };
 export function Subject({ kind, name }: { kind: string; name: string }) {
   const to = PAGES[kind];
   const told = <span className="font-mono text-xs">{kind}/{name}</span>;
-  return to ? <Link to={to + name} preload={false} className="hover:text-accent hover:underline">{told}</Link> : told;
+  return to ? <RowLink to={to + name}>{told}</RowLink> : told;
 }
 
 export function useEvents(about?: { kind: string; name: string }): readonly Event[] {
