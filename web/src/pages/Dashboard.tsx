@@ -32,8 +32,8 @@ export function Dashboard() {
 
 function Count({ to, search, icon, name, value, told }: { to: string; search?: Record<string, string>; icon: IconName; name: string; value: number; told: ReactNode }) {
   return (
-    <Link to={to} {...(search ? { search: search as never } : {})} className="flex items-center gap-3 rounded-lg border border-line bg-surface px-4 py-3 hover:border-line-strong">
-      <span className="grid place-items-center size-9 rounded-lg bg-accent-soft text-accent"><Icon name={icon} size={18} /></span>
+    <Link to={to} {...(search ? { search: search as never } : {})} className="flex items-center gap-3 rounded-lg border border-line bg-surface px-3 sm:px-4 py-3 min-w-0 hover:border-line-strong">
+      <span className="grid place-items-center size-9 shrink-0 rounded-lg bg-accent-soft text-accent"><Icon name={icon} size={18} /></span>
       <span className="min-w-0">
         <span className="block text-xl font-semibold leading-6">{value.toLocaleString()}</span>
         <span className="block text-muted truncate">{name} · {told}</span>
@@ -49,7 +49,7 @@ function Counts() {
   const ready = hosts.filter((h) => hostPhase(h) === "ready").length;
   const stored = useMemo(() => disks.reduce((sum, d) => sum + (d.status?.used_bytes ?? 0), 0), [disks]);
   return (
-    <div className="grid gap-3 grid-cols-1 sm:grid-cols-2 xl:grid-cols-4">
+    <div className="grid gap-3 grid-cols-2 xl:grid-cols-4">
       <Count to="/vms" icon="vm" name={t`VMs`} value={vms.length} told={<Trans>{running} running</Trans>} />
       <Count to="/hosts" icon="host" name={t`Hosts`} value={hosts.length} told={<Trans>{ready} ready</Trans>} />
       <Count to="/images" icon="image" name={t`Images`} value={images.length} told={bytes(images.reduce((sum, i) => sum + (i.status?.size_bytes ?? 0), 0))} />

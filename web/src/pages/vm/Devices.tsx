@@ -43,7 +43,7 @@ export function Devices({ vm }: { vm: Vm }) {
               const addresses = [...new Set([...(told?.addresses ?? []), ...(nic.address ? [nic.address] : [])])];
               return (
                 <li key={nic.name} className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5">
-                  <span className="min-w-0 flex-1">
+                  <span className="min-w-0 flex-1 basis-52">
                     <span className="font-medium">{nic.name}</span> <span className="text-muted">· {nic.network}</span>
                     <span className="block font-mono text-xs text-muted break-all">{nic.mac ?? told?.mac} {addresses.join(", ")}</span>
                     {(nic.forwards ?? []).map((f) => (
@@ -85,7 +85,7 @@ function DiskLine({ vm, disk, onGrow, onDetach }: { vm: Vm; disk: VmDisk; onGrow
   const size = told?.size_bytes || object?.status?.size_bytes || disk.size_bytes;
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5">
-      <span className="min-w-0 flex-1">
+      <span className="min-w-0 flex-1 basis-52">
         <span className="font-medium">{disk.name}</span>{" "}
         <span className="text-muted">· {bytes(size)}{told ? <> · <Trans>{bytes(told.used_bytes)} used</Trans></> : null}</span>
         <span className="block text-xs text-muted break-all">
