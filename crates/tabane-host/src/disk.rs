@@ -68,6 +68,8 @@ pub fn status(disk: &Disk, made: &Result<Ready>) -> DiskStatus {
             status.image_digest.clone_from(&disk.status.image_digest);
             if !matches!(error, Error::NotYet(_)) {
                 status.phase = DiskPhase::Failed;
+                // The same failure is told once: what is told changes the object, and that lets us look again.
+                status.conditions.clone_from(&disk.status.conditions);
                 let now = jiff::Timestamp::now();
                 let told = error.told();
                 tabane_model::set_condition(&mut status.conditions, "ready", false, "failed", told, now);

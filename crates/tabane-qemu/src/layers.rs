@@ -110,6 +110,19 @@ pub async fn forget(qmp: &Qmp, id: &str, layer: u32) -> Result<()> {
     delete_node(qmp, &layer_node(id, layer), NODE_TIMEOUT).await
 }
 
+/// Lets QEMU close all layers of a disk but these.
+pub async fn keep_only(qmp: &Qmp, id: &str, layers: &[u32]) -> Result<()> {
+    let nodes = qmp.query_named_block_nodes().await?;
+    let open = nodes.iter().filter_map(|node| layer_of_node(id, &node.node_name));
+    let mut surplus: Vec<u32> = open.filter(|layer| !layers.contains(layer)).collect();
+    // A layer has a higher number than those below it.
+    surplus.sort_unstable();
+    for layer in surplus.into_iter().rev() {
+        forget(qmp, id, layer).await?;
+    }
+    Ok(())
+}
+
 /// Whether QEMU has a layer open.
 pub async fn has(qmp: &Qmp, id: &str, layer: u32) -> Result<bool> {
     let wanted = layer_node(id, layer);
@@ -154,6 +167,11 @@ pub async fn job(qmp: &Qmp, job: &str) -> Result<Option<Job>> {
 
 pub async fn complete(qmp: &Qmp, job: &str) -> Result<()> {
     qmp.run("job-complete", json!({ "id": job })).await
+}
+
+/// Ends a job; a commit that is ready ends without swapping.
+pub async fn cancel(qmp: &Qmp, job: &str) -> Result<()> {
+    qmp.run("job-cancel", json!({ "id": job })).await
 }
 
 pub async fn dismiss(qmp: &Qmp, job: &str) -> Result<()> {

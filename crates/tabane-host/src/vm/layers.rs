@@ -336,6 +336,43 @@ impl Driver {
         }
     }
 
+    /// Ends what is in the way of a new layer: merging that is under way, and layers that QEMU has open on top of one that
+    /// took their place.
+    pub(super) async fn clear_the_way(&mut self) -> Result<()> {
+        let names: Vec<Name> = self.layered.keys().cloned().collect();
+        for name in names {
+            self.cancel_merging(&name).await?;
+            let Some(disk) = self.layered.get(&name) else { continue };
+            let chain = disk.note.layers.chain(disk.note.layers.active());
+            layers::keep_only(self.qmp()?, name.as_str(), &chain).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the merging of a disk that is going to be unplugged. What it did is not lost.
+    pub(super) async fn cancel_merging(&mut self, name: &Name) -> Result<()> {
+        let qmp = self.qmp()?.clone();
+        let deadline = tokio::time::Instant::now() + SWAP_TIMEOUT;
+        loop {
+            let jobs = layers::jobs(&qmp).await?;
+            let own: Vec<_> = jobs.into_iter().filter(|j| step_of(&j.id, name.as_str()).is_some()).collect();
+            if own.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::NotYet(format!("the merging of layers of {name} does not end")));
+            }
+            for job in own {
+                match job.status.as_str() {
+                    "concluded" => layers::dismiss(&qmp, &job.id).await?,
+                    // Asked again it refuses, which does no harm.
+                    _ => drop(layers::cancel(&qmp, &job.id).await),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What the layers look like, for whoever wants to know.
     pub(super) fn layered_used_bytes(&self) -> BTreeMap<Name, u64> {
         let used =

@@ -140,6 +140,9 @@ impl Driver {
                 return Err(Error::NotYet(format!("the disk {} is not ready", entry.name)));
             }
         }
+        if running.is_some() {
+            self.clear_the_way().await?;
+        }
         let folder = record::make(&self.shared.folders, self.uid, uid)?;
         let new = self.new_layers()?;
         let taken = match running {

@@ -416,6 +416,7 @@ impl Driver {
     }
 
     async fn unplug_disk(&mut self, name: &Name) -> Result<()> {
+        self.cancel_merging(name).await?;
         hotplug::remove_disk(self.qmp()?, name.as_str(), UNPLUG_TIMEOUT).await?;
         self.state().ports.remove(&disk_device(name));
         self.running()?.disks.remove(name);
@@ -473,6 +474,7 @@ impl Driver {
             disks.push(disk::place(&self.shared, &object)?);
         }
         self.give_up_merging().await;
+        self.settle().await?;
         self.prepared = None;
         self.state().released = Some(Released { id, disks });
         self.save()
@@ -480,6 +482,8 @@ impl Driver {
 
     async fn clean_up(&mut self, vm: &Vm) -> Result<()> {
         self.give_up_merging().await;
+        // Disks that are kept are found by their notes from now on.
+        self.settle().await?;
         self.forget_all_snapshots()?;
         for nic in &vm.spec.nics {
             self.shared.networks.unplug(vm.meta.uid, &nic.name).await?;

@@ -31,6 +31,9 @@ fn e2e_a_drained_host_becomes_empty_and_loses_nothing() {
         world.ok(&["vm", "attach", "a", "--as", "data", "--size", "32MiB", "--wait", "observed"]);
         world.ok(&["vm", "create", "off", "--image", "tiny", "--memory", "192MiB", "--wait", "stopped"]);
     });
+    world.eventually("the disk is there", || {
+        world.exec("a", "test -b /dev/vdb && echo yes || true") == "yes\n"
+    });
     let [a, off] = ["a", "off"].map(|name| world.get("vm", name));
     assert_eq!((&a["spec"]["host"], &off["spec"]["host"]), (&"h2".into(), &"h2".into()));
     // Written through to both disks, the clone and the blank one.
@@ -72,6 +75,10 @@ fn e2e_a_move_survives_the_death_of_either_agent_and_can_be_called_off() {
     on_h2(&world, || {
         world.tiny_vm("a", &[]);
         world.ok(&["vm", "attach", "a", "--as", "data", "--size", "1GiB", "--wait", "observed"]);
+    });
+    // The guest finds a disk some time after it was plugged in; until then dd would make a file of that name.
+    world.eventually("the disk is there", || {
+        world.exec("a", "test -b /dev/vdb && echo yes || true") == "yes\n"
     });
     // Enough that the copy takes a while.
     world.exec("a", "dd if=/dev/urandom of=/dev/vdb bs=1M count=300 conv=fsync 2>/dev/null");

@@ -127,3 +127,26 @@ fn e2e_a_full_clone_shares_its_blocks_where_the_file_system_can() {
     drop((world, mount));
     let _ = std::fs::remove_dir_all(data);
 }
+
+#[test]
+fn e2e_a_disk_that_is_gone_is_told_once_and_not_made_anew() {
+    let mut world = World::with_tiny();
+    world.ok(&["vm", "create", "a", "--image", "tiny", "--wait", "ready"]);
+    let uid = world.get("disk", "a-root")["meta"]["uid"].as_str().unwrap().replace('-', "");
+    let path = world.path().join(format!("host/pool/{uid}.qcow2"));
+    world.kill_up();
+    std::fs::rename(&path, path.with_extension("away")).unwrap();
+    world.up();
+    world.eventually("the disk has failed", || world.get("disk", "a-root")["status"]["phase"] == "failed");
+    // Looking again is for later: what was told must not be a reason to look.
+    let steps = |world: &World| world.log().matches("Prepare").count();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let before = steps(&world);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let after = steps(&world);
+    assert!(after - before < 10, "{} tries in 4 s", after - before);
+    assert!(!path.exists());
+    // Put back, it is found.
+    std::fs::rename(path.with_extension("away"), &path).unwrap();
+    world.eventually("the disk is ready", || world.get("disk", "a-root")["status"]["phase"] == "ready");
+}
