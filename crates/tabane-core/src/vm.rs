@@ -166,7 +166,9 @@ pub fn decide(spec: &VmSpec, deleting: bool, seen: &Observed, now: Timestamp) ->
         (Process::Alive(_), true) => Some(Step::Kill(Cause::Asked)),
         (Process::Absent, true) => Some(Step::CleanUp),
         (Process::Absent, false) => match &spec.moving {
-            Some(moving) => (seen.released != Some(moving.id)).then_some(Step::Release(moving.id)),
+            Some(moving) if seen.released == Some(moving.id) => None,
+            // A disk travels as one file, so its layers are merged before.
+            Some(moving) => tidy(seen, now).or(Some(Step::Release(moving.id))),
             None => decide_off(spec, seen, now),
         },
         // What the guest does from here on is not wanted any more.

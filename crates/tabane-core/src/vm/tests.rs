@@ -71,6 +71,15 @@ fn a_vm_that_moves_is_shut_down_and_let_go_of_and_nothing_else() {
             assert_eq!(decide(&spec, true, &released, at(0)), Some(Step::CleanUp));
         }
     }
+    let spec_of_move = VmSpec { moving: Some(moving.clone()), ..spec(Power::On) };
+    let layered = Observed { layers: Layering::Tidy { at: at(0) }, ..off() };
+    assert_eq!(decide(&spec_of_move, false, &layered, at(0)), Some(Step::Tidy));
+    let released = Observed { released: Some(moving.id), ..layered };
+    assert_eq!(
+        decide(&spec_of_move, false, &released, at(0)),
+        None,
+        "nothing is changed that another host reads"
+    );
     // The move was called off: it goes on as if nothing had been.
     let released = Observed { released: Some(moving.id), ..exited(Cause::Asked) };
     assert_eq!(decide(&spec(Power::On), false, &released, at(0)), Some(Step::Start));

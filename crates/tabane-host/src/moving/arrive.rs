@@ -247,6 +247,7 @@ impl Work {
         state.starts = luggage.starts;
         state.resets = luggage.resets;
         state.restarts = luggage.restarts;
+        state.reverted = luggage.reverted;
         state.last_exit = luggage.last_exit;
         Ok(state)
     }

@@ -84,6 +84,7 @@ fn luggage(shared: &Shared, state: &State) -> Result<(Luggage, Vec<u8>)> {
         starts: state.starts,
         resets: state.resets,
         restarts: state.restarts,
+        reverted: state.reverted,
         last_exit: state.last_exit.clone(),
         files: present,
     };

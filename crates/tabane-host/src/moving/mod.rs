@@ -40,6 +40,9 @@ struct Luggage {
     starts: u32,
     resets: u32,
     restarts: u32,
+    /// Otherwise it would be done again there, where the snapshot is not.
+    #[serde(default)]
+    reverted: Option<tabane_model::Uid>,
     last_exit: Option<Ended>,
     /// Which of [`STATE_FILES`] follow, with their sizes.
     files: Vec<(String, u64)>,

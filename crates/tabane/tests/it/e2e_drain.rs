@@ -42,6 +42,10 @@ fn e2e_a_drained_host_becomes_empty_and_loses_nothing() {
     world.exec("a", write);
     let sum = "md5sum < /mnt/big; dd if=/dev/vdb bs=1M count=20 2>/dev/null | md5sum";
     let before = world.exec("a", sum);
+    // Disks of several layers, and a revert that must not be done again elsewhere.
+    world.ok(&["snapshot", "create", "a", "s"]);
+    world.ok(&["snapshot", "revert", "s", "--yes", "--wait", "agent", "--timeout", "240"]);
+    world.ok(&["snapshot", "delete", "s"]);
 
     let planned = world.ok(&["host", "drain", "h2", "--dry-run"]);
     assert!(planned.contains("vm a would be shut down") && planned.contains("vm off"), "{planned}");
@@ -125,6 +129,14 @@ fn e2e_what_cannot_leave_says_why() {
     assert!(told.contains("the VM tied stays") && told.contains("the VM asks for h2"), "{told}");
     assert_eq!(world.get("vm", "tied")["spec"]["host"], "h2");
     assert!(world.refused(&["host", "remove", "h2"]).contains("still has 1 VMs"));
+    world.ok(&["host", "uncordon", "h2"]);
+    world.ok(&["vm", "delete", "tied", "--wait", "deleted"]);
+    on_h2(&world, || {
+        world.ok(&["vm", "create", "held", "--image", "tiny", "--memory", "192MiB", "--wait", "stopped"]);
+    });
+    world.ok(&["snapshot", "create", "held", "s"]);
+    let told = world.refused(&["host", "drain", "h2"]);
+    assert!(told.contains("snapshots do not travel"), "{told}");
 }
 
 /// A folder with every program that there is but one.
