@@ -56,9 +56,12 @@ export default async function setup() {
     // Clones go before what they stand on.
     const vms = JSON.parse(tabane("vm", "list", "-o", "json")) as { meta: { name: string; created_at: string } }[];
     vms.sort((a, b) => (a.meta.created_at < b.meta.created_at ? 1 : -1));
-    for (const { meta } of vms) tabane("vm", "delete", meta.name, "--wait", "deleted");
-    server.kill("SIGTERM");
-    await new Promise((done) => server.once("exit", done));
-    rmSync(folder, { recursive: true, force: true });
+    try {
+      for (const { meta } of vms) tabane("vm", "delete", meta.name, "--wait", "deleted");
+    } finally {
+      server.kill("SIGTERM");
+      await new Promise((done) => server.once("exit", done));
+      rmSync(folder, { recursive: true, force: true });
+    }
   };
 }

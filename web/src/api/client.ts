@@ -49,6 +49,17 @@ export function plain(code: string, title: string, status: number, detail: strin
   return { type: `/v1/problems/${code}`, code, title, status, detail, ...(hint ? { hint } : {}) };
 }
 
+/** A reading that did not get through is tried once more: the network may just have changed. */
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    if (init.method !== "GET" || init.signal?.aborted) throw error;
+    await new Promise((done) => setTimeout(done, 300));
+    return fetch(url, init);
+  }
+}
+
 async function send(method: string, path: string, body: unknown, options: Options): Promise<Response> {
   const headers: Record<string, string> = { ...options.headers };
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -56,7 +67,7 @@ async function send(method: string, path: string, body: unknown, options: Option
   if (body !== undefined) init.body = JSON.stringify(body);
   let response: Response;
   try {
-    response = await fetch(address(path, options.query), init);
+    response = await reach(address(path, options.query), init);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ProblemError(plain("offline", "offline", 0, "the server does not answer", "see whether it runs and is reachable"));
