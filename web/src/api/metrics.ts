@@ -9,7 +9,7 @@ export interface Metrics {
   series: Record<string, (number | null)[]>;
 }
 
-export const SPANS = { hour: 3_600, day: 86_400, week: 7 * 86_400, year: 365 * 86_400 } as const;
+export const SPANS = { quarter: 900, hour: 3_600, day: 86_400, week: 7 * 86_400, year: 365 * 86_400 } as const;
 export type Span = keyof typeof SPANS;
 
 export function useMetrics(kind: "vms" | "hosts", name: string, span: Span): { metrics: Metrics | undefined; problem: Problem | undefined } {

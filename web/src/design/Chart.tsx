@@ -18,12 +18,35 @@ interface Props {
   told: (value: number) => string;
   /** Upper end of the scale at least. */
   top?: number;
+  /** Marks at powers of two, for bytes. */
+  binary?: boolean;
+}
+
+/** Three or four marks from zero on, at round values. */
+export function marks(max: number, binary: boolean): number[] {
+  const rough = Math.max(max, 1e-9) / 3;
+  const base = binary ? 2 : 10;
+  let step = base ** Math.floor(Math.log(rough) / Math.log(base));
+  if (binary) step *= step < rough ? 2 : 1;
+  else step *= [1, 2, 2.5, 5, 10].find((f) => f * step >= rough) ?? 10;
+  const all: number[] = [];
+  for (let value = 0; value <= max * 1.001; value += step) all.push(value);
+  return all;
+}
+
+const DAY_S = 86_400;
+
+/** The time of a mark: of the day in a short span, the day in a long one. */
+function clock(locale: string, span: number): (at: number) => string {
+  const form = new Intl.DateTimeFormat(locale, span > 2 * DAY_S ? { month: "numeric", day: "numeric" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return (at) => form.format(new Date(at * 1000));
 }
 
 const HEIGHT = 150;
 
-export function Chart({ title, times, lines, told, top }: Props) {
-  const { t } = useLingui();
+export function Chart({ title, times, lines, told, top, binary }: Props) {
+  const { t, i18n } = useLingui();
+  const locale = i18n.locale;
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const newest = lines.map((line) => line.values.findLast((v) => v !== null) ?? null);
@@ -52,7 +75,10 @@ export function Chart({ title, times, lines, told, top }: Props) {
             cursor: { y: false, points: { size: 6 } },
             legend: { show: false },
             scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(top ?? 0, (max ?? 0) * 1.1, 1e-9)] } },
-            axes: [axis, { ...axis, size: 62, values: (_, values) => values.map(told) }],
+            axes: [
+              { ...axis, space: 70, values: (_, values) => values.map(clock(locale, (values.at(-1) ?? 0) - (values[0] ?? 0))) },
+              { ...axis, size: 70, splits: (u) => marks(u.scales["y"]?.max ?? 1, Boolean(binary)), values: (_, values) => values.map(told) },
+            ],
             series: [
               {},
               ...names.split("\n").map((label, i) => {
@@ -79,7 +105,7 @@ export function Chart({ title, times, lines, told, top }: Props) {
       plot.current = undefined;
     };
     // The functions are the same for the same chart.
-  }, [names, top]);
+  }, [names, top, binary, locale]);
   const words = lines.map((line, i) => `${line.name}: ${newest[i] === null ? "–" : told(newest[i]!)}`);
   return (
     <figure className="m-0 min-w-0" aria-label={t`${title}, now ${words.join(", ")}`} role="img">

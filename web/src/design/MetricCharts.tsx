@@ -12,17 +12,18 @@ const count = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(v
 
 export function MetricCharts({ kind, name, memoryBytes }: { kind: "vms" | "hosts"; name: string; memoryBytes?: number }) {
   const { t } = useLingui();
-  const [span, setSpan] = useState<Span>("hour");
+  const [span, setSpan] = useState<Span>("quarter");
   const { metrics, problem } = useMetrics(kind, name, span);
-  const spans: [Span, string][] = [["hour", t`Hour`], ["day", t`Day`], ["week", t`Week`], ["year", t`Year`]];
+  const spans: [Span, string][] = [["quarter", t`15 min`], ["hour", t`Hour`], ["day", t`Day`], ["week", t`Week`], ["year", t`Year`]];
   const of = (key: string, label: string): Line | undefined => {
     const values = metrics?.series[key];
     return values ? { name: label, values } : undefined;
   };
   const chart = (title: string, told: (v: number) => string, lines: (Line | undefined)[], top?: number) => {
     const there = lines.filter((l): l is Line => l !== undefined);
-    if (!metrics || there.length === 0) return null;
-    return <Chart key={title} title={title} times={metrics.times} lines={there} told={told} {...(top === undefined ? {} : { top })} />;
+    // What is not measured, such as the traffic inside QEMU's own network, gets no empty chart.
+    if (!metrics || there.every((line) => line.values.every((v) => v === null))) return null;
+    return <Chart key={title} title={title} times={metrics.times} lines={there} told={told} binary={told !== percent && told !== count} {...(top === undefined ? {} : { top })} />;
   };
   const missing = problem?.status === 404;
   return (
@@ -40,12 +41,12 @@ export function MetricCharts({ kind, name, memoryBytes }: { kind: "vms" | "hosts
       ) : problem ? (
         <p className="text-muted">{problem.detail}</p>
       ) : metrics ? (
-        <div className="grid gap-5 sm:grid-cols-2 xl:grid-cols-3">
+        <div className="grid gap-5 sm:grid-cols-2 2xl:grid-cols-3">
           {chart(t`CPU`, percent, [of("cpu_ratio", t`used`)], 1)}
           {chart(t`Memory`, (v) => bytes(Math.round(v)), [of("memory_used_bytes", t`used`)], memoryBytes)}
-          {chart(t`Disk`, rate, [of("disk_read_bytes_per_s", t`read`), of("disk_write_bytes_per_s", t`written`)])}
-          {chart(t`Disk operations`, count, [of("disk_read_ops_per_s", t`reads`), of("disk_write_ops_per_s", t`writes`)])}
-          {chart(t`Network`, rate, [of("net_receive_bytes_per_s", t`received`), of("net_transmit_bytes_per_s", t`sent`)])}
+          {chart(t`Disk`, rate, [of("disk_read_bytes_per_s", t`read`), of("disk_write_bytes_per_s", t`written`)], 64 * 1024)}
+          {chart(t`Disk operations`, count, [of("disk_read_ops_per_s", t`reads`), of("disk_write_ops_per_s", t`writes`)], 4)}
+          {chart(t`Network`, rate, [of("net_receive_bytes_per_s", t`received`), of("net_transmit_bytes_per_s", t`sent`)], 64 * 1024)}
         </div>
       ) : (
         <p className="flex items-center gap-2 text-muted py-8 justify-center"><Icon name="spinner" /><Trans>Loading…</Trans></p>
