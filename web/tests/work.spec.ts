@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";
 import { accessible, open, signIn } from "./browser";
-import { base, tabane, token } from "./world";
+import { base, fingerprint, tabane, token } from "./world";
 
 test("from sign-in through the wizard to a shell in the serial console", async ({ page }) => {
   test.setTimeout(300_000);
@@ -182,6 +182,17 @@ test("an upload that breaks off goes on", async ({ page }) => {
   }
   expect(cut).toBeGreaterThan(1);
   expect(JSON.parse(tabane("image", "get", "sent", "-o", "json")).status.virtual_size_bytes).toBe(size);
+});
+
+test("a host is added by a command that is complete", async ({ page }) => {
+  await signIn(page);
+  await open(page, "/hosts");
+  await page.getByRole("button", { name: "Add a host" }).click();
+  await page.getByLabel("Name of the host").fill("h2");
+  await page.getByRole("button", { name: "Make a token" }).click();
+  const command = page.getByRole("dialog").locator("code").filter({ hasText: "host join" });
+  await expect(command).toContainText(fingerprint());
+  await expect(command).toContainText(/TABANE_TOKEN=tbn_join-h2_\S+ tabane host join 'https:\/\/127\.0\.0\.1:\d+\/#[0-9a-f]{64}' --name h2/);
 });
 
 test("a session ends when its token goes", async ({ browser }) => {

@@ -20,6 +20,7 @@ export function tabane(...words: string[]): string {
 }
 
 export const base = () => process.env["CONSOLE_TEST_URL"] ?? "";
+export const fingerprint = () => process.env["CONSOLE_TEST_FINGERPRINT"] ?? "";
 export const token = () => process.env["CONSOLE_TEST_TOKEN"] ?? "";
 
 async function up(folder: string): Promise<ChildProcess> {
@@ -28,10 +29,11 @@ async function up(folder: string): Promise<ChildProcess> {
   const began = Date.now();
   for (;;) {
     const said = readFileSync(log, "utf8");
-    const url = /API\s+(https:\/\/[^/#\s]+)/.exec(said)?.[1];
+    const [, url, pinned] = /API\s+(https:\/\/[^/#\s]+)\/#(\w+)/.exec(said) ?? [];
     const key = /tbn_admin_[\w-]+/.exec(said)?.[0];
     if (url && key) {
       process.env["CONSOLE_TEST_URL"] = url;
+      process.env["CONSOLE_TEST_FINGERPRINT"] = pinned;
       process.env["CONSOLE_TEST_TOKEN"] = key;
       return child;
     }

@@ -2,7 +2,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
-import { post } from "~/api/client";
+import { blob, post } from "~/api/client";
 import { useObjects } from "~/api/live";
 import { type Host, hostPhase, path, unmet } from "~/api/objects";
 import { useMay } from "~/api/session";
@@ -47,22 +47,33 @@ export function Hosts() {
   );
 }
 
+/** SHA-256 of the server's authority, as new hosts pin it. */
+async function authority(): Promise<string> {
+  const pem = await (await blob("/v1/ca.pem")).text();
+  const base64 = pem.replace(/-----[^-]+-----/g, "").replace(/\s+/g, "");
+  const der = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", der));
+  return [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
 /** Hosts join by themselves: this makes the token for it and says what to type there. */
 function Add({ onClose }: { onClose: () => void }) {
   const { t } = useLingui();
   const [name, setName] = useState("");
   const [secret, setSecret] = useState<string>();
+  const [fingerprint, setFingerprint] = useState("FINGERPRINT");
   const { busy, problem, submit } = useForm(async () => {
     const expires = new Date(Date.now() + 3_600_000).toISOString();
     const answer = await post<{ secret: string }>(path("token"), { meta: { name: `join-${name}` }, spec: { role: "join", description: `joins ${name}`, expires_at: expires } });
+    setFingerprint(await authority());
     setSecret(answer.secret);
   });
   return (
     <Dialog title={t`Add a host`} onClose={onClose}>
       {secret ? (
         <div className="grid gap-3">
-          <p><Trans>Run this on the new host within an hour. <code>tabane up</code> printed the server's address with its fingerprint at its start.</Trans></p>
-          <Cli commands={[`TABANE_TOKEN=${secret} tabane host join '${location.origin}/#FINGERPRINT' --name ${name}`]} />
+          <p><Trans>Run this on the new host within an hour. The address ends in the fingerprint of this server's authority; <code>tabane up</code> printed it, too.</Trans></p>
+          <Cli commands={[`TABANE_TOKEN=${secret} tabane host join '${location.origin}/#${fingerprint}' --name ${name}`]} />
           <p className="text-muted"><Trans>It appears in the list by itself.</Trans></p>
           <div className="flex justify-end"><Button look="primary" onPress={onClose}><Trans>Done</Trans></Button></div>
         </div>
