@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{run, setup};
+use crate::{console, run, setup};
 
 const VM: &str = "demo";
 const RECIPE: &str = "debian-12";
@@ -28,6 +28,11 @@ struct Demo {
 pub fn run(arguments: &[String]) -> Result<()> {
     let recipe = arguments.first().map_or(RECIPE, String::as_str);
     setup::run()?;
+    if console::has_node() {
+        console::build()?;
+    } else {
+        eprintln!("Without Node 20 or later the web console is left out; everything else works.");
+    }
     run::cargo(&["build", "--package", "tabane"])?;
     let mut demo = Demo { tabane: run::target().join("debug/tabane"), folder: folder(), step: 0, pid: None };
     demo.up()?;
@@ -136,12 +141,12 @@ impl Demo {
         vm["status"]["guest"]["addresses"].as_array().is_some_and(|addresses| !addresses.is_empty())
     }
 
-    /// Where a browser's VNC client reaches the VM's display.
-    fn console(&self, url: &str) -> Option<String> {
-        let ticket = self.said(&["vm", "vnc", VM, "--output", "json"])?;
-        let ticket: serde_json::Value = serde_json::from_str(&ticket).ok()?;
-        let server = url.split('#').next()?.trim_end_matches('/').strip_prefix("https")?;
-        Some(format!("wss{server}{}", ticket["path"].as_str()?))
+    /// A token to sign in to the web console with, good for a day.
+    fn token(&self) -> Option<String> {
+        let name = format!("demo-{}", std::process::id());
+        let words = ["token", "create", &name, "--role", "admin", "--expires-in", "24"];
+        let said = self.said(&[&words[..], &["--description", "made by the demo"]].concat())?;
+        said.split_whitespace().find(|word| word.starts_with("tbn_")).map(String::from)
     }
 
     fn look(&mut self) -> Result<()> {
@@ -163,12 +168,6 @@ impl Demo {
             .to_owned();
         let tabane = self.tabane.display();
         eprintln!("\nAPI:     {url}");
-        if let Some(console) = self.console(&url) {
-            eprintln!("Console: {console}");
-            eprintln!(
-                "         the display, for noVNC: good once, for half a minute; `vm vnc {VM}` gives another"
-            );
-        }
         eprintln!("\nGo on:");
         eprintln!("  export TABANE_DATA_DIR={}", self.folder.display());
         eprintln!("  {tabane} vm console {VM}             the serial console; Ctrl-] three times leaves");
@@ -179,6 +178,14 @@ impl Demo {
         eprintln!("  {tabane} vm set {VM} --cpus 4         while it runs");
         eprintln!("  {tabane} vm delete {VM}");
         eprintln!("  {tabane} --help");
+        if let Some(token) = self.token() {
+            let page = url.split('#').next().unwrap_or_default();
+            eprintln!("\nWeb console: {page}");
+            eprintln!("  sign in with {token}");
+            eprintln!(
+                "  The browser will warn: the certificate is this server's own. Its authority is at {page}v1/ca.pem"
+            );
+        }
         if let Some(pid) = self.pid {
             eprintln!("\nTo end it: delete the VM, then: kill {pid}; rm -r {}", self.folder.display());
         }

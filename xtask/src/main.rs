@@ -1,6 +1,7 @@
 //! Automation of the project: `cargo xtask COMMAND`.
 
 mod bench;
+mod console;
 mod demo;
 mod run;
 mod setup;
@@ -15,6 +16,9 @@ cargo xtask demo     from a clone to a running Debian guest
 cargo xtask test     everything that has to hold: format, lints, house rules, tests, end-to-end tests
 cargo xtask tidy     the house rules alone
 cargo xtask e2e      the end-to-end tests alone, with real guests
+cargo xtask console  build the web console, for the next `cargo build`
+cargo xtask browser  the tests of the web console alone, with Chromium and real guests
+cargo xtask screenshots  the pictures of the README
 cargo xtask bench    figures as JSON, with peers where they are installed
 cargo xtask dist     the release binary";
 
@@ -38,7 +42,13 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "tidy" => tidy::run(),
         "e2e" => test::end_to_end(),
         "bench" => bench::run(rest),
-        "dist" => run::cargo(&["build", "--release", "--package", "tabane"]),
+        "console" => console::build(),
+        "browser" => test::browser(),
+        "screenshots" => console::screenshots(),
+        "dist" => {
+            console::build()?;
+            run::cargo(&["build", "--release", "--package", "tabane"])
+        }
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

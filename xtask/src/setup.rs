@@ -36,6 +36,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("genisoimage", "tests of cloud-init seeds"),
     ("prometheus", "tests of metrics"),
     ("curl", "tests of metrics"),
+    ("chromium", "tests of the web console"),
+    ("fonts-noto-cjk", "Japanese in tests of the web console"),
 ];
 
 /// As [`run`], without a word when nothing is missing.

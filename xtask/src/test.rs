@@ -4,18 +4,29 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{run, setup, tidy};
+use crate::{console, run, setup, tidy};
 
 /// What cargo starts tests by.
 const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
 
 pub fn all() -> Result<()> {
     setup::run()?;
+    console::build()?;
+    console::check()?;
     run::cargo(&["fmt", "--all", "--check"])?;
     tidy::run()?;
     run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     tests("default", "--skip=e2e_")?;
-    end_to_end()
+    end_to_end()?;
+    console::browser()
+}
+
+/// The web console alone.
+pub fn browser() -> Result<()> {
+    setup::run()?;
+    console::build()?;
+    console::check()?;
+    console::browser()
 }
 
 pub fn end_to_end() -> Result<()> {

@@ -76,6 +76,27 @@ pub struct NewToken {
     pub secret: String,
 }
 
+/// A session of the web console.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// The name of the token that it was opened with.
+    pub principal: String,
+    pub role: crate::Role,
+    /// Absent for who came with a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub expires_at: Option<jiff::Timestamp>,
+}
+
+/// How far an upload is after a part of it was sent as a request's body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UploadAnswer {
+    /// Where the next part begins.
+    pub received_bytes: u64,
+    /// Everything is on the host's disk.
+    pub complete: bool,
+}
+
 /// What a byte stream between a client and a host is for; the server passes it on without looking into it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -169,8 +169,9 @@ macro_rules! resource {
 pub(crate) use resource;
 
 /// Declares an enum of plain words, with the words as text.
+/// The words are single tokens, not literals of a macro: other macros that read them would not see through those.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$wdoc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$wdoc:meta])* $word:ident = $text:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize,
                  serde::Deserialize, utoipa::ToSchema)]

@@ -55,6 +55,10 @@ pub struct App {
     pub control: control::Signals,
     pub metrics: Metrics,
     pub authority: Authority,
+    /// Failed sign-ins to the web console.
+    pub failures: crate::session::Failures,
+    /// The audit log's file.
+    pub audit_log: PathBuf,
     pub stop: CancellationToken,
     admission: RwLock<()>,
 }
@@ -123,6 +127,8 @@ impl Server {
             control: control::Signals::default(),
             metrics,
             authority,
+            failures: crate::session::Failures::default(),
+            audit_log: Config::audit_log(&config.folder),
             stop: CancellationToken::new(),
             admission: RwLock::new(()),
         });

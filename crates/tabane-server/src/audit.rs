@@ -190,6 +190,40 @@ fn lines(file: &Path) -> Result<impl Iterator<Item = std::io::Result<Vec<u8>>>> 
     }))
 }
 
+/// The newest records before a sequence number, the newest first. Reads the file from its end.
+pub fn newest(path: &Path, before: Option<u64>, limit: usize) -> Result<Vec<AuditRecord>> {
+    use std::io::{Read, Seek, SeekFrom};
+    const BLOCK_BYTES: u64 = 256 << 10;
+    let failed = |source| Error::File { action: "read", path: path.into(), source };
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(failed)?,
+    };
+    let mut position = file.metadata().map_err(failed)?.len();
+    let mut found = Vec::new();
+    // The beginning of a line whose end is in the block behind.
+    let mut rest: Vec<u8> = Vec::new();
+    while position > 0 && found.len() < limit {
+        let length = position.min(BLOCK_BYTES);
+        position -= length;
+        let mut block = vec![0; length as usize];
+        file.seek(SeekFrom::Start(position)).map_err(failed)?;
+        file.read_exact(&mut block).map_err(failed)?;
+        block.append(&mut rest);
+        let begin = match block.iter().position(|b| *b == b'\n') {
+            Some(end) if position > 0 => end + 1,
+            None if position > 0 => block.len(),
+            _ => 0,
+        };
+        let records = block[begin..].split(|b| *b == b'\n').rev().filter_map(|line| parse(line).ok());
+        found.extend(records.map(|line| line.record).filter(|r| before.is_none_or(|b| r.sequence < b)));
+        block.truncate(begin);
+        rest = block;
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// Chains pending records into the file, one batch after the other.
 pub struct Writer {
     store: Arc<dyn Store>,
@@ -372,11 +406,30 @@ mod tests {
                 sound => panic!("{sound:?}"),
             }
         };
+        let sequences = |before, limit| -> Vec<u64> {
+            newest(&path, before, limit).unwrap().iter().map(|record| record.sequence).collect()
+        };
+        assert_eq!(sequences(None, 2), [5, 4]);
+        assert_eq!(sequences(Some(4), 10), [3, 2, 1]);
+        assert!(sequences(Some(1), 10).is_empty());
         broken(text.replace("vm2", "vm9"), 3);
         broken([&lines[..1], &lines[2..]].concat().join("\n"), 2);
         broken(lines[..3].join("\n"), 3);
         broken(text[..text.len() - 20].to_owned(), 5);
         broken([lines[0], lines[2], lines[1]].join("\n"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_long_log_is_read_from_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        write(&store, 2500).await;
+        let mut writer = Writer::open(store, path.clone()).await.unwrap();
+        while writer.drain().await.unwrap() {}
+        assert!(std::fs::metadata(&path).unwrap().len() > 2 * (256 << 10), "more than two blocks");
+        let all: Vec<u64> = newest(&path, None, 9999).unwrap().iter().map(|r| r.sequence).collect();
+        assert_eq!(all, (1..=2500).rev().collect::<Vec<_>>());
     }
 
     #[tokio::test]

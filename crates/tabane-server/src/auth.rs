@@ -142,6 +142,16 @@ pub enum Peer {
     },
 }
 
+impl Peer {
+    /// For the audit log.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Local { uid } => format!("local uid {uid}"),
+        }
+    }
+}
+
 impl<S> FromRequestParts<S> for Caller
 where
     S: Send + Sync,
@@ -152,15 +162,14 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = std::sync::Arc::<App>::from_ref(state);
         let peer = parts.extensions.get::<Peer>().cloned();
-        let from = match &peer {
-            Some(Peer::Tcp(address)) => address.to_string(),
-            Some(Peer::Local { uid }) => format!("local uid {uid}"),
-            None => "-".into(),
-        };
+        let from = peer.as_ref().map_or_else(|| "-".into(), Peer::told);
         if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
             let text =
                 value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).ok_or(Error::Unauthenticated)?;
             return authenticate(&app, text.trim(), &from).await;
+        }
+        if let Some(id) = crate::session::id_of(&parts.headers) {
+            return Ok(crate::session::authenticate(&app, id, &from).await?.0);
         }
         match peer {
             // The socket is in a folder of the server's own user; the peer's identity is the kernel's word.

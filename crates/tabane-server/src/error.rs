@@ -30,6 +30,10 @@ pub enum Error {
     Unauthenticated,
     #[error("the role {role} may not do this")]
     Denied { role: &'static str },
+    #[error("the request comes from a page of another server")]
+    ForeignOrigin,
+    #[error("too many failed sign-ins from this address")]
+    TooManySignIns { seconds: u64 },
     #[error("{detail}")]
     InUse { detail: String, hint: String },
     #[error("{detail}")]
@@ -82,7 +86,8 @@ impl Error {
             | Self::Refused { .. }
             | Self::IdempotencyMismatch
             | Self::WaitFailed(_) => Class::Conflict,
-            Self::Unauthenticated | Self::Denied { .. } => Class::Denied,
+            Self::Unauthenticated | Self::Denied { .. } | Self::ForeignOrigin => Class::Denied,
+            Self::TooManySignIns { .. } => Class::Denied,
             Self::HostAway { .. } | Self::HostSilent { .. } | Self::WaitTimedOut { .. } => Class::Unavailable,
             Self::Store(tabane_store::Error::Full) => Class::Unavailable,
             Self::Host(_) => Class::Unavailable,
@@ -114,6 +119,13 @@ impl Error {
                     .with_status(401)
             }
             Self::Denied { .. } => new("denied", "ask an administrator for a token with another role"),
+            Self::ForeignOrigin => new(
+                "foreign_origin",
+                "a session's cookie is good for the console's own pages; elsewhere send a token",
+            ),
+            Self::TooManySignIns { seconds } => {
+                new("too_many_sign_ins", &format!("try again in {seconds} s")).with_status(429)
+            }
             Self::InUse { hint, .. } => new("in_use", &hint),
             Self::Refused { code, hint, .. } => new(code, &hint),
             Self::ResumeTooOld { .. } => new(
@@ -149,8 +161,14 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let wait_s = if let Self::TooManySignIns { seconds } = self { Some(seconds) } else { None };
         let problem = self.problem();
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, kind, Json(problem)).into_response();
+        if let Some(seconds) = wait_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

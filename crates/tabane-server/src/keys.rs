@@ -5,6 +5,7 @@
 //!   addresses/<network>/<address>       who has an address; made and removed with the nic, in the same txn
 //!   secrets/tokens/<name>               hash of a token's secret
 //!   secrets/agents/<host>               which agent a host is
+//!   sessions/<hash>                     a session of the web console, by the hash of its id
 //!   idempotency/<principal>/<key>       what a request with this key did
 //!   audit/pending/<uuid>                records that wait to be chained
 //!   audit/head                          sequence and hash of the last chained record
@@ -18,6 +19,7 @@ pub const OBJECTS: &str = "objects/";
 pub const AUDIT_PENDING: &str = "audit/pending/";
 pub const AUDIT_HEAD: &str = "audit/head";
 pub const IDEMPOTENCY: &str = "idempotency/";
+pub const SESSIONS: &str = "sessions/";
 pub const TOKEN_SECRETS: &str = "secrets/tokens/";
 
 pub fn object(kind: Kind, name: &Name) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, Query, Request, State},
+    http::header,
     response::Response,
 };
 use tabane_model::{
@@ -35,6 +36,12 @@ pub async fn export(
             hint: format!("`tabane snapshot get {name} -o yaml` says why; wait, or choose another"),
         });
     };
+    if !request.headers().contains_key(header::UPGRADE) {
+        record_entry(&app, &caller, "export", snapshot.spec.vm.as_str()).await?;
+        let file = format!("{}.{}", snapshot.spec.vm, export.format);
+        let stream = StreamKind::Export { snapshot: snapshot.meta.name.clone(), export };
+        return super::downloads::answer(app.streams.open(&host, stream).await?, &file).await;
+    }
     let (response, client) = streams::accept(&mut request)?;
     record_entry(&app, &caller, "export", snapshot.spec.vm.as_str()).await?;
     let stream = StreamKind::Export { snapshot: snapshot.meta.name.clone(), export };

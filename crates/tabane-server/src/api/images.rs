@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, Request, State},
-    response::Response,
+    http::header,
+    response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use serde::Deserialize;
-use tabane_model::{Image, ImagePhase, Role, api::StreamKind};
+use tabane_model::{
+    Image, ImagePhase, ImageSource, Role,
+    api::{StreamKind, UploadAnswer},
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Error, Result, app::App, auth::Caller, streams};
 
@@ -37,8 +43,16 @@ pub async fn upload(
                 .into(),
         });
     };
-    let (response, client) = streams::accept(&mut request)?;
     let stream = StreamKind::Upload { image: image.meta.name.clone(), offset_bytes };
+    if !request.headers().contains_key(header::UPGRADE) {
+        let ImageSource::Upload { size_bytes } = image.spec.source else {
+            return Err(Error::Bug(format!("the image {name} is uploading and not made by an upload")));
+        };
+        let host = app.streams.open(&host, stream).await?;
+        let answer = upload_part(host, request, offset_bytes, size_bytes).await?;
+        return Ok(axum::Json(answer).into_response());
+    }
+    let (response, client) = streams::accept(&mut request)?;
     let host = app.streams.open(&host, stream).await?;
     tokio::spawn(async move {
         if let Ok(client) = client.await {
@@ -46,6 +60,42 @@ pub async fn upload(
         }
     });
     Ok(response)
+}
+
+/// A part of the content that came as a request's body, as browsers send it. What has arrived when it breaks off stays.
+async fn upload_part(
+    mut host: streams::Upgraded,
+    request: Request,
+    offset_bytes: u64,
+    size_bytes: u64,
+) -> Result<UploadAnswer> {
+    let broke_off = |error: &dyn std::fmt::Display| Error::Refused {
+        code: "upload_broke_off",
+        detail: format!("the upload broke off: {error}"),
+        hint: "go on at the image's `status.received_bytes`".into(),
+    };
+    let mut received = offset_bytes;
+    let mut body = request.into_body().into_data_stream();
+    while received < size_bytes
+        && let Some(part) = body.next().await
+    {
+        let part = part.map_err(|e| broke_off(&e))?;
+        let wanted = part.len().min(usize::try_from(size_bytes - received).unwrap_or(usize::MAX));
+        host.write_all(&part[..wanted]).await.map_err(|e| broke_off(&e))?;
+        received += wanted as u64;
+    }
+    host.flush().await.map_err(|e| broke_off(&e))?;
+    let complete = received == size_bytes;
+    if !complete {
+        host.shutdown().await.map_err(|e| broke_off(&e))?;
+    }
+    // The host closes its end, after its sign that all is on disk if all is there.
+    let mut sign = Vec::new();
+    host.take(1).read_to_end(&mut sign).await.map_err(|e| broke_off(&e))?;
+    if complete && sign != b"!" {
+        return Err(broke_off(&"the host did not say that it has everything"));
+    }
+    Ok(UploadAnswer { received_bytes: received, complete })
 }
 
 /// An image's files, for a host that has to copy them.

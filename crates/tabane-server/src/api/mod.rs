@@ -1,17 +1,20 @@
 //! The HTTP API: thin handlers over [`crate::commit`] and [`crate::cache`].
 
+mod audit;
 pub mod clones;
 pub mod crud;
+mod downloads;
 pub mod events;
 pub mod exports;
 pub mod hosts;
 pub mod images;
 mod metrics;
 pub mod openapi;
+mod sessions;
 pub mod snapshots;
+mod sockets;
 pub mod tokens;
 pub mod vms;
-mod vnc;
 pub mod watch;
 
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use axum::{
 };
 use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm};
 
-use crate::{Error, admit::Admit, app::App};
+use crate::{admit::Admit, app::App, console, session};
 
 /// The network that the first start makes.
 pub const DEFAULT_NETWORK: &str = "default";
@@ -57,8 +60,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/leaving", post(vms::leaving))
         .route("/v1/vms/{name}/exec", post(vms::exec))
         .route("/v1/vms/{name}/screenshot", get(vms::screenshot))
-        .route("/v1/vms/{name}/vnc", get(vnc::connect))
-        .route("/v1/vms/{name}/vnc-tickets", post(vnc::ticket))
+        .route("/v1/vms/{name}/vnc", get(sockets::display))
+        .route("/v1/vms/{name}/vnc-tickets", post(sockets::display_ticket))
+        .route("/v1/vms/{name}/console-socket", get(sockets::console))
+        .route("/v1/vms/{name}/console-tickets", post(sockets::console_ticket))
         .route("/v1/snapshots/{name}/export", get(exports::export))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
@@ -71,15 +76,20 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/hosts/{name}/report", post(hosts::report))
         .route("/v1/hosts/{name}/streams/{id}", post(hosts::stream))
         .route("/v1/hosts/{name}/streams/{id}/refusal", post(hosts::refuse_stream))
+        .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
+        .route("/v1/watch", get(watch::all))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/join", post(hosts::join))
         .route("/v1/ca.pem", get(ca))
         .route("/v1/health", get(health))
         .route("/v1/openapi.json", get(|| async { Json(openapi::document()) }))
-        .fallback(|| async { Error::NoPath });
+        .fallback(console::serve);
     router
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn(session::guard))
         .layer(axum::middleware::map_response(as_problem))
         .layer(axum::middleware::from_fn_with_state(app.clone(), crate::metrics::observe))
+        .layer(axum::middleware::map_response(console::protect))
         .with_state(app)
 }
 

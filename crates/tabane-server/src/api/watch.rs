@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    extract::{Query, State},
     http::HeaderMap,
     response::{
         IntoResponse, Response, Sse,
@@ -13,12 +14,13 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use tabane_model::{FieldSelector, Kind, LabelSelector, Name, api};
+use tabane_model::{Event, FieldSelector, Kind, LabelSelector, Name, api};
 
 use crate::{
-    Result,
+    Error, Result,
     admit::Admit,
     app::App,
+    auth::Caller,
     cache::{Changed, Object},
 };
 
@@ -129,6 +131,54 @@ pub fn event(change: &api::Change) -> sse::Event {
 
 pub fn respond(events: impl Stream<Item = Result<sse::Event, Infallible>> + Send + 'static) -> Response {
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllParameters {
+    resume: Option<u64>,
+    /// Begin with this many of the newest events, rather than with all.
+    events: Option<usize>,
+}
+
+/// `GET /v1/watch`: objects of all kinds that the caller may read, in one stream.
+pub async fn all(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    params: std::result::Result<Query<AllParameters>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response> {
+    let Query(params) = params.map_err(|e| Error::Query(e.body_text()))?;
+    caller.may_read(Kind::Event)?;
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let resume = params.resume.or(last);
+    // Names of events begin with their time.
+    let first = params.events.and_then(|wanted| {
+        let events = app.cache.all::<Event>();
+        let at = events.len().checked_sub(wanted.max(1))?;
+        events.get(at).map(|event| event.meta.name.clone())
+    });
+    let reader = caller.clone();
+    let filter = move |kind: Kind, name: &Name, _: &Object| {
+        reader.may_read(kind).is_ok() && (kind != Kind::Event || first.as_ref().is_none_or(|f| name >= f))
+    };
+    let follower = Follower::new(app.clone(), resume, Box::new(filter))?;
+    let allowed = move |change: &api::Change| match change {
+        api::Change::Put { kind, .. } | api::Change::Gone { kind, .. } => caller.may_read(*kind).is_ok(),
+        api::Change::Synced { .. } => true,
+    };
+    let id = crate::session::id_of(&headers).map(String::from);
+    let batches =
+        stream::unfold((follower, allowed, app, id), |(mut follower, allowed, app, id)| async move {
+            let batch = follower.next().await?;
+            // Who was signed out hears nothing more.
+            if let Some(id) = &id {
+                crate::session::authenticate(&app, id, "").await.ok()?;
+            }
+            let events: Vec<_> = batch.iter().filter(|c| allowed(c)).map(|c| Ok(event(c))).collect();
+            Some((stream::iter(events), (follower, allowed, app, id)))
+        });
+    Ok(respond(futures_util::StreamExt::flatten(batches)))
 }
 
 /// `GET /v1/<kind>?watch=true`.

@@ -1,4 +1,4 @@
-//! Forgets what has served its time: old events, idempotency keys, expired tokens, deletions in the store.
+//! Forgets what has served its time: old events, idempotency keys, expired tokens and sessions, deletions in the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     admit::{Admit, Removal, snapshot::clones_of},
     app::App,
     commit::{Change, Done},
-    keys,
+    keys, session,
 };
 
 const EVENTS_MAX: usize = 10_000;
@@ -31,6 +31,7 @@ pub async fn run(app: Arc<App>) {
             ("events", events(&app).await),
             ("idempotency keys", idempotency(&app).await),
             ("tokens", tokens(&app).await),
+            ("sessions", sessions(&app).await),
             ("snapshots", snapshots(&app).await),
             ("deletions", deletions(&app).await),
         ] {
@@ -88,6 +89,29 @@ async fn tokens(app: &Arc<App>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Sessions that are over, and those whose token is gone.
+async fn sessions(app: &Arc<App>) -> Result<()> {
+    let now = app.now();
+    let mut after = None;
+    loop {
+        let page = app.store.list(keys::SESSIONS, after.as_deref(), BATCH).await?;
+        let over = page.entries.iter().filter(|entry| {
+            serde_json::from_slice::<session::Record>(&entry.value).map_or(true, |record| {
+                let token = app.cache.get::<Token>(record.token.as_str());
+                record.until <= now || token.is_none_or(|token| token.meta.uid != record.uid)
+            })
+        });
+        let txn = over.fold(Txn::new(), |txn, entry| txn.delete(entry.key.clone()));
+        if !txn.ops.is_empty() {
+            app.store.txn(txn).await?;
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Snapshots whose time is over go as if somebody had deleted them; what keeps one is told once it goes.

@@ -15,6 +15,7 @@ use tabane_client::{Call, Client, Target};
 
 mod by_hand;
 mod clone;
+mod console;
 mod idle;
 mod metrics;
 mod scale;
@@ -42,6 +43,9 @@ async fn main() -> Result<()> {
     }
     if runs("clone") {
         figures.insert("clone".into(), clone::clone().await?);
+    }
+    if runs("console") {
+        figures.insert("console".into(), console::console().await?);
     }
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

@@ -14,52 +14,79 @@ use tabane_model::{
 
 use crate::{Result, spread};
 
+pub const VMS: usize = 10_000;
+const HOSTS: usize = 10;
+const CLIENTS: usize = 32;
+
+/// A server with simulated hosts.
+pub struct World {
+    _folder: tempfile::TempDir,
+    pub server: tabane_server::Server,
+    client: Client,
+}
+
+impl World {
+    pub async fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("tabane-bench-").tempdir_in("/var/tmp")?;
+        let store = Arc::new(tabane_store::Sqlite::open(folder.path().join("store")).await?);
+        let config = tabane_server::Config {
+            folder: folder.path().join("server"),
+            listen: "127.0.0.1:0".parse()?,
+            names: Vec::new(),
+            host_timeout_ms: 600_000,
+        };
+        let server = tabane_server::Server::start(config, store).await?;
+        let client = Client::connect(Target::Local(folder.path().join("server/api.sock")), None).await?;
+        let url = format!("https://{}/#{}", server.address, server.fingerprint.0);
+        for i in 0..HOSTS {
+            join_simulated(&client, url.parse()?, &format!("h{i}")).await?;
+        }
+        Ok(Self { _folder: folder, server, client })
+    }
+
+    /// [`VMS`] small ones, switched off.
+    pub async fn create_vms(&self) -> Result<()> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..CLIENTS {
+            let client = self.client.clone();
+            tasks.spawn(async move {
+                for i in (worker..VMS).step_by(CLIENTS) {
+                    let mut spec = VmSpec::new(1, 256 << 20);
+                    spec.disks.clear();
+                    let name = format!("vm{i:05}").parse::<Name>()?;
+                    client.create(&Vm::new(Meta::new(name), spec), &Call::default()).await?;
+                }
+                Result::Ok(())
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        Ok(())
+    }
+
+    /// Waits until the last VM has its host.
+    pub async fn placed(&self) -> Result<()> {
+        loop {
+            let unplaced = Call { fields: Some("!host".into()), limit: Some(1), ..Call::default() };
+            if self.client.page::<Vm>(&unplaced).await?.items.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// 10,000 VMs on simulated hosts: durable creates with placement per second, and pages of the list.
 pub async fn scale() -> Result<Value> {
-    const VMS: usize = 10_000;
-    const HOSTS: usize = 10;
-    const CLIENTS: usize = 32;
-    let folder = tempfile::Builder::new().prefix("tabane-bench-").tempdir_in("/var/tmp")?;
-    let store = Arc::new(tabane_store::Sqlite::open(folder.path().join("store")).await?);
-    let config = tabane_server::Config {
-        folder: folder.path().join("server"),
-        listen: "127.0.0.1:0".parse()?,
-        names: Vec::new(),
-        host_timeout_ms: 600_000,
-    };
-    let server = tabane_server::Server::start(config, store).await?;
-    let client = Client::connect(Target::Local(folder.path().join("server/api.sock")), None).await?;
-    let url = format!("https://{}/#{}", server.address, server.fingerprint.0);
-    for i in 0..HOSTS {
-        join_simulated(&client, url.parse()?, &format!("h{i}")).await?;
-    }
+    let world = World::start().await?;
     let began = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for worker in 0..CLIENTS {
-        let client = client.clone();
-        tasks.spawn(async move {
-            for i in (worker..VMS).step_by(CLIENTS) {
-                let mut spec = VmSpec::new(1, 256 << 20);
-                spec.disks.clear();
-                let name = format!("vm{i:05}").parse::<Name>()?;
-                client.create(&Vm::new(Meta::new(name), spec), &Call::default()).await?;
-            }
-            Result::Ok(())
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done??;
-    }
+    world.create_vms().await?;
     let created = began.elapsed().as_secs_f64();
-    // Placement is a part of it: the last one has its host.
-    loop {
-        let unplaced = Call { fields: Some("!host".into()), limit: Some(1), ..Call::default() };
-        if client.page::<Vm>(&unplaced).await?.items.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // Placement is a part of it.
+    world.placed().await?;
     let placed = began.elapsed().as_secs_f64();
+    let client = &world.client;
     let mut pages = Vec::new();
     let mut cursor = None;
     for _ in 0..500 {
@@ -69,7 +96,7 @@ pub async fn scale() -> Result<Value> {
         pages.push(began.elapsed().as_secs_f64() * 1e3);
         cursor = page.cursor;
     }
-    server.stop().await;
+    world.server.stop().await;
     Ok(json!({
         "vms": VMS,
         "hosts": HOSTS,

@@ -108,6 +108,7 @@ fn greet(context: &Context, server: &Server, host: Option<&Name>) {
     let url = format!("{}/#{}", local_url(server), server.fingerprint.0);
     eprintln!("Tabane {} is up", env!("CARGO_PKG_VERSION"));
     eprintln!("  API     {url}");
+    eprintln!("  console {}/  in a browser; sign in with a token", local_url(server));
     eprintln!("  data    {}", context.data_dir().display());
     if let Some(host) = host {
         eprintln!("  host    {host}");

@@ -1,0 +1,47 @@
+/** What happened, the newest first. */
+import { Trans, useLingui } from "@lingui/react/macro";
+import { useMemo } from "react";
+import { useObjects } from "~/api/live";
+import type { Event } from "~/api/objects";
+import { Ago, Badge, useNow } from "~/design/basics";
+import { RowLink } from "~/design/DataTable";
+import { toneOf, useWord } from "~/words/states";
+
+const PAGES: Record<string, string> = { vm: "/vms/", host: "/hosts/" };
+
+export function Subject({ kind, name }: { kind: string; name: string }) {
+  const to = PAGES[kind];
+  const told = <span className="font-mono text-xs">{kind}/{name}</span>;
+  return to ? <RowLink to={to + name}>{told}</RowLink> : told;
+}
+
+export function useEvents(about?: { kind: string; name: string }): readonly Event[] {
+  const all = useObjects("event");
+  const [kind, name] = [about?.kind, about?.name];
+  return useMemo(() => {
+    const found = kind === undefined ? all.slice() : all.filter((e) => e.spec.about.kind === kind && e.spec.about.name === name);
+    return found.reverse();
+  }, [all, kind, name]);
+}
+
+export function EventList({ about, limit = 50 }: { about?: { kind: string; name: string }; limit?: number }) {
+  const { i18n } = useLingui();
+  const word = useWord();
+  const now = useNow();
+  const events = useEvents(about).slice(0, limit);
+  if (events.length === 0) return <p className="p-4 text-muted"><Trans>Nothing has happened yet.</Trans></p>;
+  return (
+    <ul className="divide-y divide-line/70">
+      {events.map((e) => (
+        <li key={e.meta.name} className="grid grid-cols-[auto_1fr_auto] gap-x-3 items-baseline px-4 py-2">
+          <Badge tone={e.spec.level === "info" ? "idle" : toneOf(e.spec.level)}>{word(e.spec.reason)}</Badge>
+          <span className="min-w-0 break-words">
+            {about ? null : <><Subject kind={e.spec.about.kind} name={e.spec.about.name} />{" "}</>}
+            {e.spec.message}
+          </span>
+          <span className="text-xs text-muted whitespace-nowrap"><Ago at={e.spec.at} now={now} locale={i18n.locale} /></span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,84 @@
+/** A VM once more: as clones beside it, or as a file for another place. */
+import { Plural, Trans, useLingui } from "@lingui/react/macro";
+import { useState } from "react";
+import { address, post } from "~/api/client";
+import { type Vm, path } from "~/api/objects";
+import { Cli } from "~/design/Cli";
+import { Checkbox, NumberField, Select, TextField } from "~/design/fields";
+import { Dialog, FormEnd, ProblemNote, say, useForm } from "~/design/overlays";
+
+export function Clone({ vm, snapshot, onClose }: { vm: Vm; snapshot?: string; onClose: () => void }) {
+  const { t } = useLingui();
+  const source = vm.meta.name;
+  const [name, setName] = useState(`${source}-copy`);
+  const [count, setCount] = useState(1);
+  const [full, setFull] = useState("linked");
+  const [start, setStart] = useState(true);
+  const names = count === 1 ? [name] : Array.from({ length: count }, (_, i) => `${name}-${i + 1}`);
+  const { busy, problem, submit } = useForm(async () => {
+    await post(path("vm", source, "clone"), { names, clone: full, start, ...(snapshot ? { snapshot } : {}) });
+    say(<Plural value={names.length} one="# clone is being made." other="# clones are being made." />);
+    onClose();
+  });
+  const command = ["tabane vm clone", source, name, ...(count > 1 ? ["--count", String(count)] : []), ...(full === "full" ? ["--full"] : []), ...(snapshot ? ["--snapshot", snapshot] : []), ...(start ? ["--start"] : [])].join(" ");
+  return (
+    <Dialog title={t`Clone ${source}`} onClose={onClose}>
+      <form onSubmit={submit} className="grid gap-4">
+        <p className="text-muted"><Trans>Each clone has its own name, MACs and addresses.</Trans></p>
+        <div className="grid gap-4 sm:grid-cols-2">
+          <TextField label={t`Name`} value={name} onChange={setName} mono autoFocus isRequired hint={count > 1 ? `${names[0]} … ${names.at(-1)}` : undefined} />
+          <NumberField label={t`How many`} value={count} onChange={(v) => setCount(Math.round(v))} min={1} max={100} />
+          <Select label={t`How it is made`} value={full} onChange={setFull} choices={[
+            { id: "linked", name: t`Linked clone`, told: t`At once; stands on a snapshot of the VM` }, { id: "full", name: t`Full copy`, told: t`Independent of the VM` },
+          ]} />
+        </div>
+        <Checkbox isSelected={start} onChange={setStart}><Trans>Start it at once</Trans></Checkbox>
+        {problem ? <ProblemNote problem={problem} /> : null}
+        <Cli commands={[command]} />
+        <FormEnd onCancel={onClose} submit={t`Clone`} busy={busy} isDisabled={!name} />
+      </form>
+    </Dialog>
+  );
+}
+
+const FORMATS = ["ova", "qcow2", "vhdx", "vmdk", "raw"];
+/** One that was cut short goes by itself after this time. */
+const KEPT_MS = 24 * 3_600_000;
+
+export function Export({ vm, snapshot, onClose }: { vm: Vm; snapshot?: string; onClose: () => void }) {
+  const { t } = useLingui();
+  const name = vm.meta.name;
+  const disks = vm.spec.disks ?? [];
+  const [format, setFormat] = useState("ova");
+  const [disk, setDisk] = useState(disks[0]?.name ?? null);
+  const { busy, problem, submit } = useForm(async () => {
+    let from = snapshot;
+    if (!from) {
+      from = `${name}-export-${Date.now().toString(36)}`;
+      const spec = { vm: name, note: "for an export", expires_at: new Date(Date.now() + KEPT_MS).toISOString() };
+      await post(path("snapshot"), { meta: { name: from }, spec }, { query: { wait: "ready", timeout_s: 600 } });
+    }
+    // The browser's own download: it shows how far it is and writes to disk at once.
+    const link = document.createElement("a");
+    link.href = address(path("snapshot", from, "export"), { format, disk: format === "ova" || !disk ? undefined : disk });
+    link.download = `${name}.${format}`;
+    link.click();
+    say(<Trans>The browser downloads {name}.{format} as soon as the host has made it.</Trans>);
+    onClose();
+  });
+  const command = ["tabane vm export", name, ...(format === "ova" ? [] : ["--format", format]), ...(format !== "ova" && disk ? ["--disk", disk] : []), ...(snapshot ? ["--snapshot", snapshot] : []), "-o", `${name}.${format}`].join(" ");
+  return (
+    <Dialog title={t`Export ${name}`} onClose={onClose}>
+      <form onSubmit={submit} className="grid gap-4">
+        <p className="text-muted"><Trans>From a snapshot, so the VM goes on running. One that is taken for this goes by itself within a day.</Trans></p>
+        <div className="grid gap-4 sm:grid-cols-2">
+          <Select label={t`Format`} value={format} onChange={setFormat} choices={FORMATS.map((f) => ({ id: f, name: f, told: f === "ova" ? t`the whole VM in one file` : t`one disk` }))} />
+          {format === "ova" || disks.length === 0 ? null : <Select label={t`Disk`} value={disk} onChange={setDisk} choices={disks.map((d) => ({ id: d.name, name: d.name }))} />}
+        </div>
+        {problem ? <ProblemNote problem={problem} /> : null}
+        <Cli commands={[command]} />
+        <FormEnd onCancel={onClose} submit={t`Export`} busy={busy} />
+      </form>
+    </Dialog>
+  );
+}
