@@ -1,6 +1,9 @@
 //! OVA packages: a tar of the descriptor first, then the disks, and at the end the manifest with the digest of each, so that
 //! a package is written in one pass (DSP0243, 5.3 and 5.1).
 
+pub mod index;
+pub mod manifest;
+
 use std::io::{self, Read, Write};
 
 use sha2::{Digest, Sha256};

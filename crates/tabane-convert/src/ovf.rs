@@ -1,5 +1,14 @@
 //! OVF descriptors: DMTF DSP0243, versions 1.1 and 2.0.
 
+mod hardware;
+pub mod machine;
+mod read;
+#[cfg(test)]
+#[path = "ovf/tests.rs"]
+mod read_tests;
+mod units;
+
+pub use read::{DESCRIPTOR_BYTES_MAX, machine};
 use tabane_model::{Firmware, Vm};
 
 /// Numbers of resource types in CIM_ResourceAllocationSettingData.
