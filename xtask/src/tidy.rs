@@ -19,7 +19,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabane-server", &["tabane-core", "tabane-store", "tabane-model"]),
     (
         "tabane",
-        &["tabane-server", "tabane-host", "tabane-client", "tabane-core", "tabane-model", "tabane-store"],
+        &[
+            "tabane-server",
+            "tabane-host",
+            "tabane-client",
+            "tabane-convert",
+            "tabane-core",
+            "tabane-model",
+            "tabane-store",
+        ],
     ),
     ("xtask", &[]),
 ];

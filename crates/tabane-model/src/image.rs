@@ -73,6 +73,9 @@ pub struct ImageSpec {
     /// Recognised when left out; stated, it must be what the content is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ImageFormat>,
+    /// A disk that says it is larger than this is refused before it is unpacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_size_bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +135,21 @@ pub struct ImageCopy {
 }
 
 impl ImageSpec {
+    /// An image of this source, with nothing else stated.
+    pub fn new(source: ImageSource) -> Self {
+        Self {
+            source,
+            sha256: None,
+            checksums: None,
+            format: None,
+            virtual_size_bytes_max: None,
+            os: None,
+            default_user: None,
+            host: None,
+            moving_to: None,
+        }
+    }
+
     fn validate(&self, faults: &mut Faults) {
         match &self.source {
             ImageSource::Upload { size_bytes } => {

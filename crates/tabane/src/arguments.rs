@@ -144,6 +144,14 @@ pub struct NamedChange {
     pub change: Change,
 }
 
+fn network_map(text: &str) -> Result<(Option<String>, Name), String> {
+    let (theirs, ours) = match text.rsplit_once('=') {
+        Some((theirs, ours)) => (Some(theirs.to_owned()), ours),
+        None => (None, text),
+    };
+    Ok((theirs, ours.parse().map_err(|error| format!("{error}"))?))
+}
+
 fn bytes(text: &str) -> Result<u64, String> {
     parse_bytes(text).map_err(|e| e.to_string())
 }
@@ -174,6 +182,8 @@ pub enum VmCommand {
     Clone(VmClone),
     /// Save a VM as one file for other systems, also while it runs: -o FILE
     Export(VmExport),
+    /// Make a VM from an OVA or OVF package of VMware, VirtualBox, oVirt or Tabane
+    Import(Box<VmImport>),
     /// Change CPUs, memory, labels and more, also while the VM runs
     Set(Box<VmSet>),
     /// Attach a disk, also while the VM runs
@@ -301,6 +311,42 @@ pub struct VmExport {
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,
+}
+
+#[derive(Args)]
+pub struct VmImport {
+    /// An .ova file, or an .ovf with its disks beside it
+    pub file: PathBuf,
+    /// Name of the VM [default: made from the package's]
+    #[arg(long)]
+    pub name: Option<Name>,
+    /// Pool of the disks
+    #[arg(long)]
+    pub pool: Option<Name>,
+    /// Network for all nics, or for those of one network: THEIRS=NETWORK; can be repeated
+    #[arg(long = "network", value_name = "NETWORK", value_parser = network_map)]
+    pub networks: Vec<(Option<String>, Name)>,
+    /// Which of the sizes that the package offers
+    #[arg(long, value_name = "ID")]
+    pub configuration: Option<String>,
+    /// Keep the MAC addresses that the package states; the VM that it was made from must be gone
+    #[arg(long)]
+    pub keep_macs: bool,
+    /// Agree to the licences in the package
+    #[arg(long)]
+    pub accept_licences: bool,
+    /// This host and no other
+    #[arg(long)]
+    pub host: Option<Name>,
+    /// Label, as key=value
+    #[arg(short = 'l', long = "label", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Switch it on
+    #[arg(long)]
+    pub start: bool,
+    /// Say what would be made, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args)]

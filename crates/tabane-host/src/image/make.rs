@@ -188,6 +188,16 @@ impl Work {
             .map_err(Error::file("give away", file))?;
         let img = Img::new(Sandbox { identity: reader, ..Sandbox::default() });
         let source = Source::foreign(file, found.format.into());
+        if let Some(max) = self.image.spec.virtual_size_bytes_max {
+            let size = img.info(&source).await?.virtual_size_bytes;
+            if size > max {
+                let [size, max] = [size, max].map(tabane_model::format_bytes);
+                return Err(Error::unfit(
+                    format!("the disk inside is {size}, and at most {max} was announced"),
+                    "ask for the file again where it comes from; if it is right, state its true size",
+                ));
+            }
+        }
         let progress = |fraction: f32| {
             self.progress(ImagePhase::Converting, "convert", 0.75 + fraction * 0.2, String::new());
         };

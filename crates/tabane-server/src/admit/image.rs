@@ -24,7 +24,7 @@ impl Admit for Image {
         new.spec.moving_to = new.spec.moving_to.take().or_else(|| old.spec.moving_to.clone());
         let fixed = |spec: &ImageSpec| {
             let content = (spec.source.clone(), spec.sha256.clone(), spec.checksums.clone(), spec.format);
-            (content, spec.host.clone(), spec.moving_to.clone())
+            (content, spec.virtual_size_bytes_max, spec.host.clone(), spec.moving_to.clone())
         };
         if fixed(&old.spec) != fixed(&new.spec) {
             return Err(Error::fault(

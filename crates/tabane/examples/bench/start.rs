@@ -39,16 +39,7 @@ pub fn tiny_vm(name: &str) -> Result<Vm> {
 
 pub async fn build_tiny(client: &Client) -> Result<()> {
     let source = ImageSource::Build { recipe: "tiny".into() };
-    let spec = ImageSpec {
-        source,
-        sha256: None,
-        checksums: None,
-        format: None,
-        os: None,
-        default_user: None,
-        host: None,
-        moving_to: None,
-    };
+    let spec = ImageSpec::new(source);
     client.create(&Image::new(Meta::new("tiny".parse()?), spec), &wait("ready", 600)).await?;
     Ok(())
 }

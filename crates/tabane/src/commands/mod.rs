@@ -8,11 +8,13 @@ mod drain;
 mod exec;
 mod export;
 mod image;
+mod import;
 mod metrics;
 mod objects;
 mod serve;
 mod snapshot;
 mod token;
+mod upload;
 mod vm;
 
 use std::process::ExitCode;

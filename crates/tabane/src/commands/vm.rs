@@ -18,7 +18,7 @@ use crate::{
 /// How often a change is tried when others change the same VM meanwhile.
 const CHANGE_TRIES: u32 = 20;
 /// The network of VMs that name none.
-const DEFAULT_NETWORK: &str = "default";
+pub const DEFAULT_NETWORK: &str = "default";
 
 pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
     match command {
@@ -33,6 +33,7 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Reset(named) => act(context, &named, "reset").await?,
         VmCommand::Clone(arguments) => clone(context, arguments).await?,
         VmCommand::Export(arguments) => super::export::run(context, arguments).await?,
+        VmCommand::Import(arguments) => super::import::run(context, *arguments).await?,
         VmCommand::Set(change) => set(context, *change).await?,
         VmCommand::Attach(change) => attach(context, change).await?,
         VmCommand::Detach(change) => detach(context, change).await?,
