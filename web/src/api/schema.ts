@@ -1220,6 +1220,11 @@ export interface components {
             /** @description SHA-256 of the content as it is sent or fetched, in hexadecimal. */
             sha256?: string | null;
             source: components["schemas"]["ImageSource"];
+            /**
+             * Format: int64
+             * @description A disk that says it is larger than this is refused before it is unpacked.
+             */
+            virtual_size_bytes_max?: number | null;
         };
         ImageStatus: {
             conditions?: components["schemas"]["Condition"][];

@@ -38,7 +38,7 @@ pub fn machine(descriptor: &str, wanted: Option<&str>) -> Result<Machine> {
     let text_of = |name| child(system, name).and_then(text);
     let mut left_out = hardware.left_out;
     if let Some(count) = count(descendants(envelope, "Property")) {
-        left_out.push(format!("{count} settings that VMware hands to the guest (vApp properties)"));
+        left_out.push(format!("settings for the guest, as VMware hands them on (vApp properties): {count}"));
     }
     Ok(Machine {
         name: text_of("Name").or_else(|| attribute(system, "id").map(shortened)),

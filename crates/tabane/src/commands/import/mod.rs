@@ -38,11 +38,14 @@ pub async fn run(context: &Context, import: VmImport) -> Result<()> {
     let plan = plan::plan(&machine, &package, &import, &networks)?;
     plan.show();
     if !machine.licences.is_empty() && !import.accept_licences {
+        eprintln!("\nThe package comes with this licence:");
         for licence in &machine.licences {
             let lines = licence.lines().map(|line| line.replace(|c: char| c.is_control() && c != '\t', " "));
             eprintln!("\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
-        bail!("the package comes with this licence; if you agree to it, add --accept-licences");
+        if !import.dry_run {
+            bail!("if you agree to the licence, add --accept-licences");
+        }
     }
     if import.dry_run {
         return output::value(context.form()?, &plan.vm);
