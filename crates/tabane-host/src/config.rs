@@ -67,6 +67,11 @@ impl Folders {
         self.0.join("images")
     }
 
+    /// Kernels that open the file systems of guests.
+    pub fn appliances(&self) -> PathBuf {
+        self.0.join("appliances")
+    }
+
     pub fn incoming(&self) -> PathBuf {
         self.0.join("incoming")
     }

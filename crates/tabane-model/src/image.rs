@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Condition, Faults, Kind, Name, Progress,
+    Condition, Faults, Firmware, Generalise, Generalised, Kind, Name, Progress, SnapshotSource,
     resource::{resource, words},
 };
 
@@ -56,6 +56,39 @@ pub enum ImageSource {
     Build {
         recipe: String,
     },
+    /// A template: what a disk of a VM was at the moment of a snapshot. The snapshot may go when the image is ready.
+    Snapshot {
+        snapshot: Name,
+        /// Its name inside the VM that the snapshot is of.
+        disk: Name,
+        /// Without it the disk is copied as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generalise: Option<Generalise>,
+    },
+}
+
+impl ImageSource {
+    /// The disk of a snapshot that has to stay until the image is ready.
+    pub fn snapshot(&self) -> Option<SnapshotSource> {
+        match self {
+            Self::Snapshot { snapshot, disk, .. } => {
+                Some(SnapshotSource { snapshot: snapshot.clone(), disk: disk.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What VMs made from an image get unless they state it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageDefaults {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
 }
 
 pub const RECIPES: [&str; 3] = ["debian-12", "debian-13", "tiny"];
@@ -80,6 +113,8 @@ pub struct ImageSpec {
     pub os: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_user: Option<String>,
+    #[serde(default)]
+    pub defaults: ImageDefaults,
     /// The host that makes the image ready; others copy from it. Written by the placement controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Name>,
@@ -118,6 +153,9 @@ pub struct ImageStatus {
     pub os: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_user: Option<String>,
+    /// What was taken out of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generalised: Vec<Generalised>,
     /// Copies, by host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, ImageCopy>)]
@@ -145,6 +183,7 @@ impl ImageSpec {
             virtual_size_bytes_max: None,
             os: None,
             default_user: None,
+            defaults: ImageDefaults::default(),
             host: None,
             moving_to: None,
         }
@@ -170,6 +209,11 @@ impl ImageSpec {
                         "an unencrypted download needs a checksum",
                         "add `--sha256`, or use an https address",
                     );
+                }
+            }
+            ImageSource::Snapshot { generalise, .. } => {
+                if let Some(generalise) = generalise {
+                    generalise.validate("spec.source.snapshot.generalise", faults);
                 }
             }
             ImageSource::Build { recipe } => {

@@ -9,6 +9,7 @@ mod catalogue;
 mod condition;
 mod disk;
 mod event;
+mod generalise;
 mod host;
 mod image;
 mod mac;
@@ -31,8 +32,11 @@ pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
+pub use generalise::{Generalise, GeneraliseStep, Generalised};
 pub use host::{AccelVerdict, Host, HostPhase, HostSpec, HostStatus, PoolUse};
-pub use image::{Image, ImageCopy, ImageFormat, ImagePhase, ImageSource, ImageSpec, ImageStatus};
+pub use image::{
+    Image, ImageCopy, ImageDefaults, ImageFormat, ImagePhase, ImageSource, ImageSpec, ImageStatus,
+};
 pub use mac::Mac;
 pub use meta::{Meta, Uid};
 pub use metrics::{Metrics, SAMPLE_STEP_S, SAMPLES_MAX, Sample, Series, Statistic, Usage, UsageList};

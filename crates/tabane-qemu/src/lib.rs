@@ -12,6 +12,7 @@
 
 pub mod accel;
 pub mod agent;
+pub mod appliance;
 pub mod command;
 mod error;
 pub mod hotplug;

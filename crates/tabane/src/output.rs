@@ -63,6 +63,7 @@ impl Row for Image {
             ImageSource::Upload { .. } => "upload".into(),
             ImageSource::Url { url } => url.clone(),
             ImageSource::Build { recipe } => format!("recipe {recipe}"),
+            ImageSource::Snapshot { snapshot, .. } => format!("snapshot {snapshot}"),
         };
         vec![
             self.meta.name.to_string(),

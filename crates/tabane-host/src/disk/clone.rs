@@ -26,6 +26,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// Of the image that the disk was once made from.
+    pub fn image_digest(&self) -> Option<&str> {
+        self.note.image_digest.as_deref()
+    }
+
     /// To read it as the user that it belongs to: a guest wrote what is in it.
     pub fn sandbox(&self) -> Result<Sandbox> {
         let owner = std::fs::metadata(&self.path).map_err(Error::file("look at", &self.path))?;

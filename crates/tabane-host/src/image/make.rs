@@ -15,22 +15,25 @@ use std::{
 };
 
 use tabane_model::{
-    EventLevel, Image, ImageFormat, ImagePhase, ImageSource, ImageStatus, Kind, Progress, set_condition,
+    EventLevel, Generalise, Image, ImageFormat, ImagePhase, ImageSource, ImageStatus, Kind, Progress,
+    SnapshotSource, set_condition,
 };
-use tabane_qemu::img::{Img, Output, Sandbox, Source};
+use tabane_qemu::img::{Format, Img, Output, Sandbox, Source};
 
 use super::{
     build,
     checksums::{self, Checksum},
     fetch::Fetch,
+    generalise,
     inspect::{self, Stated},
     store::{About, Stored},
     transfer,
 };
-use crate::{Error, Result, agent::Shared, files, users};
+use crate::{Error, Result, agent::Shared, disk, files, users};
 
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+const WAIT_FOR_SNAPSHOT: Duration = Duration::from_millis(200);
 
 pub async fn run(shared: Arc<Shared>, image: Arc<Image>) {
     let work = Work { told: Mutex::new(None), shared, image };
@@ -97,6 +100,7 @@ impl Work {
             status.os = status.os.or_else(|| stored.os.clone());
             status.default_user = status.default_user.or_else(|| stored.default_user.clone());
             status.received_bytes = 0;
+            status.generalised = stored.generalised.clone();
         }
         if let Some(message) = failed {
             set_condition(&mut status.conditions, "ready", false, "failed", message, jiff::Timestamp::now());
@@ -119,6 +123,10 @@ impl Work {
         let full = transfer::incoming(&self.shared, &self.image, "full");
         match &self.image.spec.source {
             ImageSource::Build { recipe } => return self.build(recipe).await.map(Some),
+            ImageSource::Snapshot { snapshot, disk, generalise } => {
+                let from = SnapshotSource { snapshot: snapshot.clone(), disk: disk.clone() };
+                return self.copy(&from, generalise.as_ref()).await.map(Some);
+            }
             ImageSource::Upload { .. } if !full.exists() => {
                 self.tell(ImagePhase::Uploading, None, None, None);
                 return Ok(None);
@@ -136,9 +144,47 @@ impl Work {
             self.progress(ImagePhase::Building, p.step, p.fraction, p.detail.to_owned());
         };
         let built = build::run(recipe, &folder, &progress).await?;
-        let about =
-            About { command_line: built.command_line, os: Some(built.os), default_user: built.default_user };
+        let about = About {
+            command_line: built.command_line,
+            os: Some(built.os),
+            default_user: built.default_user,
+            generalised: Vec::new(),
+        };
         self.shared.images.store().adopt(&built.folder, about)
+    }
+
+    /// A disk as a snapshot holds it, without what is one machine's own.
+    async fn copy(&self, from: &SnapshotSource, wish: Option<&Generalise>) -> Result<Stored> {
+        let held = loop {
+            match disk::held(&self.shared, from) {
+                Err(Error::NotYet(why)) => {
+                    self.progress(ImagePhase::Pending, "snapshot", 0.0, why);
+                    tokio::time::sleep(WAIT_FOR_SNAPSHOT).await;
+                }
+                held => break held?,
+            }
+        };
+        let folder = self.shared.images.store().workplace(&self.image.meta.uid.simple().to_string())?;
+        let path = folder.join("disk.qcow2");
+        let progress = |fraction: f32| {
+            self.progress(ImagePhase::Converting, "copy", fraction * 0.7, String::new());
+        };
+        let source = Source::own(&held.path, Format::Qcow2);
+        let output = Output::Qcow2 { compress: false };
+        Img::new(held.sandbox()?).convert(&source, &path, output, &progress).await?;
+        let made_of = held.image_digest().and_then(|digest| self.shared.images.store().load(digest));
+        let mut about = About {
+            command_line: None,
+            os: made_of.as_ref().and_then(|stored| stored.os.clone()),
+            default_user: made_of.and_then(|stored| stored.default_user),
+            generalised: Vec::new(),
+        };
+        if let Some(wish) = wish {
+            let told = |step: &str| self.progress(ImagePhase::Converting, step, 0.7, String::new());
+            about.generalised = generalise::run(&self.shared, &path, wish, &told).await?;
+        }
+        self.progress(ImagePhase::Converting, "keep", 0.95, String::new());
+        self.shared.images.store().adopt(&folder, about)
     }
 
     /// Downloads, going on where an earlier try stopped.

@@ -3,6 +3,7 @@
 pub mod build;
 mod checksums;
 mod fetch;
+mod generalise;
 pub mod inspect;
 mod make;
 mod store;

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tabane_model::Generalised;
 
 use crate::{Error, Result, files, users};
 
@@ -25,6 +26,8 @@ pub struct Stored {
     pub command_line: Option<String>,
     pub os: Option<String>,
     pub default_user: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generalised: Vec<Generalised>,
 }
 
 /// What its maker knows of an image, beside its files.
@@ -33,6 +36,8 @@ pub struct About {
     pub command_line: Option<String>,
     pub os: Option<String>,
     pub default_user: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generalised: Vec<Generalised>,
 }
 
 pub struct Store(PathBuf);
@@ -106,6 +111,7 @@ impl Store {
             command_line: about.command_line,
             os: about.os,
             default_user: about.default_user,
+            generalised: about.generalised,
         };
         for name in FILES {
             let path = folder.join(name);

@@ -37,6 +37,7 @@ pub async fn send_files(store: &Store, stored: &Stored, mut stream: Stream) -> R
         command_line: stored.command_line.clone(),
         os: stored.os.clone(),
         default_user: stored.default_user.clone(),
+        generalised: stored.generalised.clone(),
     };
     let present =
         FILES.iter().filter_map(|name| Some((name.to_string(), folder.join(name).metadata().ok()?.len())));

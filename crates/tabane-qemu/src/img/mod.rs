@@ -13,7 +13,7 @@ mod answers;
 mod convert;
 mod error;
 mod merge;
-mod sandbox;
+pub(crate) mod sandbox;
 mod source;
 mod target;
 #[cfg(test)]

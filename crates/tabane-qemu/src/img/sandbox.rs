@@ -52,7 +52,7 @@ impl Default for Sandbox {
 }
 
 /// One run.
-pub(super) struct Run<'a> {
+pub(crate) struct Run<'a> {
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
     /// Stay open in the child, under the same numbers: moving them could hit the pipe by which the child reports that
@@ -66,13 +66,13 @@ pub(super) struct Run<'a> {
 }
 
 /// How a run ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: String,
 }
 
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Start(io::Error),
     Wait(io::Error),
     Timeout,
@@ -96,7 +96,7 @@ impl Drop for Session {
 
 impl Sandbox {
     /// Runs to the end; `seen` gets standard output as it comes.
-    pub(super) async fn run(&self, run: Run<'_>, mut seen: impl FnMut(&[u8])) -> Result<Ended, Fault> {
+    pub(crate) async fn run(&self, run: Run<'_>, mut seen: impl FnMut(&[u8])) -> Result<Ended, Fault> {
         let timeout = run.timeout;
         let child = self.command(&run).spawn().map_err(Fault::Start)?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok());

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tabane_model::{Disk, Image, ImageSpec, Vm};
+use tabane_model::{Disk, Image, ImageSpec, Snapshot, SnapshotPhase, SnapshotSource, Vm};
 
-use super::{Admit, Removal};
+use super::{Admit, Removal, referred};
 use crate::{Error, Result, app::App, commit::Change};
 
 impl Admit for Image {
-    fn admit(_: &Arc<App>, old: Option<&Self>, new: &mut Self, _: &mut Change<'_>) -> Result<()> {
+    fn admit(app: &Arc<App>, old: Option<&Self>, new: &mut Self, change: &mut Change<'_>) -> Result<()> {
         let Some(old) = old else {
             if new.spec.host.is_some() || new.spec.moving_to.is_some() {
                 return Err(Error::fault(
@@ -18,6 +18,9 @@ impl Admit for Image {
                 ));
             }
             new.spec.sha256 = new.spec.sha256.take().map(|digits| digits.to_ascii_lowercase());
+            if let Some(from) = new.spec.source.snapshot() {
+                of_snapshot(app, &from, new, change)?;
+            }
             return Ok(());
         };
         new.spec.host = new.spec.host.take().or_else(|| old.spec.host.clone());
@@ -58,4 +61,34 @@ impl Admit for Image {
         // Hosts drop the files when nothing needs them any more.
         Ok(Removal::Now)
     }
+}
+
+/// A template is made where the VM is, whose sizes become its own.
+fn of_snapshot(app: &App, from: &SnapshotSource, new: &mut Image, change: &mut Change<'_>) -> Result<()> {
+    let snapshot = referred::<Snapshot>(app, "spec.source.snapshot.snapshot", &from.snapshot, change)?;
+    if snapshot.meta.deleted_at.is_some() || snapshot.status.phase == SnapshotPhase::Failed {
+        return Err(Error::fault(
+            "spec.source.snapshot.snapshot",
+            format!("the snapshot {} is of no use: it failed, or is being deleted", from.snapshot),
+            "take another one",
+        ));
+    }
+    let hardware = snapshot.spec.hardware.as_ref();
+    if !hardware.is_some_and(|h| h.disks.iter().any(|disk| disk.name == from.disk)) {
+        let names = hardware.iter().flat_map(|h| &h.disks).map(|disk| disk.name.to_string());
+        return Err(Error::fault(
+            "spec.source.snapshot.disk",
+            format!("the snapshot {} has no disk {}", from.snapshot, from.disk),
+            format!("use one of: {}", names.collect::<Vec<_>>().join(", ")),
+        ));
+    }
+    new.spec.host = snapshot.spec.host.clone();
+    if let Some(vm) = app.cache.get::<Vm>(snapshot.spec.vm.as_str()) {
+        let defaults = &mut new.spec.defaults;
+        defaults.cpus.get_or_insert(vm.spec.cpus);
+        defaults.memory_bytes.get_or_insert(vm.spec.memory_bytes);
+        defaults.firmware.get_or_insert(vm.spec.firmware);
+        new.spec.os = new.spec.os.take().or_else(|| vm.status.guest.as_ref()?.os.clone());
+    }
+    Ok(())
 }

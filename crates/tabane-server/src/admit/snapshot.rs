@@ -6,8 +6,8 @@ use std::{
 };
 
 use tabane_model::{
-    Disk, Hardware, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase, SnapshotSource,
-    SnapshotSpec, Vm, VmPhase, VmSpec, format_bytes,
+    Disk, Hardware, Image, ImagePhase, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase,
+    SnapshotSource, SnapshotSpec, Vm, VmPhase, VmSpec, format_bytes,
 };
 
 use super::{Admit, Removal, referred};
@@ -192,6 +192,21 @@ pub fn clones_of(app: &App, snapshot: &Snapshot) -> Vec<Name> {
 }
 
 fn stands_alone(app: &App, snapshot: &Snapshot) -> Result<()> {
+    let finished = |image: &Image| matches!(image.status.phase, ImagePhase::Ready | ImagePhase::Failed);
+    let is_it = |image: &Image| {
+        image.spec.source.snapshot().is_some_and(|from| from.snapshot == snapshot.meta.name)
+            && image.meta.deleted_at.is_none()
+            && !finished(image)
+    };
+    if let Some(image) = app.cache.list::<Image>(None, 1, is_it).0.first() {
+        return Err(Error::InUse {
+            detail: format!(
+                "the template {} is being made from the snapshot {}",
+                image.meta.name, snapshot.meta.name
+            ),
+            hint: "wait until it is ready, or delete it".into(),
+        });
+    }
     let clones = clones_of(app, snapshot);
     let Some(first) = clones.first() else { return Ok(()) };
     let more = if clones.len() > 1 { format!(" and {} more", clones.len() - 1) } else { String::new() };

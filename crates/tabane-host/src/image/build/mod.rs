@@ -8,6 +8,7 @@
 //! Invariants: nothing is installed on the host or mounted on it, no loop device is needed, and what a failed or
 //! abandoned build leaves is its caller's empty folder.
 
+pub mod appliance;
 mod cpio;
 mod debian;
 mod elf;

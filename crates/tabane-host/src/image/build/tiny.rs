@@ -19,13 +19,13 @@ use super::tool::{self, Needed, Tool};
 use super::work::Work;
 use super::{Error, Made, Progress, Report, Result, elf, kernel};
 
-const RELEASE: &str = "bookworm";
-const KERNEL: &str = "linux-image-cloud-amd64";
+pub(super) const RELEASE: &str = "bookworm";
+pub(super) const KERNEL: &str = "linux-image-cloud-amd64";
 const AGENT: &str = "qemu-guest-agent";
-const BUSYBOX: &str = "busybox-static";
+pub(super) const BUSYBOX: &str = "busybox-static";
 const DISK_BYTES: u64 = 64 << 20;
 
-const TOOLS: &[Needed] = &[
+pub(super) const TOOLS: &[Needed] = &[
     ("apt-get", "apt"),
     ("apt-cache", "apt"),
     ("dpkg-deb", "dpkg"),
@@ -105,17 +105,13 @@ pub(super) async fn build(work: &Work, report: Report<'_>) -> Result<Made> {
     let step = |step, fraction, detail: &str| report(Progress { step, fraction, detail });
     step("packages", 0.0, "reading the lists");
     let packages = Packages::open(work, RELEASE).await?;
-    let kernels = packages.depends(KERNEL, false).await?;
-    let kernel_package = kernels
-        .iter()
-        .find(|name| name.starts_with("linux-image-"))
-        .ok_or_else(|| Error::content(KERNEL, "it depends on no kernel"))?;
-    step("packages", 0.2, kernel_package);
-    let kernel_root = packages.unpack(std::slice::from_ref(kernel_package), "kernel").await?;
+    let kernel_package = kernel_package(&packages).await?;
+    step("packages", 0.2, &kernel_package);
+    let kernel_root = packages.unpack(std::slice::from_ref(&kernel_package), "kernel").await?;
     step("packages", 0.4, AGENT);
     let root = packages.unpack(&programs(&packages).await?, "root").await?;
 
-    step("kernel", 0.55, kernel_package);
+    step("kernel", 0.55, &kernel_package);
     let version = kernel_package.trim_start_matches("linux-image-");
     let image = work.read(&format!("kernel/boot/vmlinuz-{version}"))?;
     work.write_output("kernel", kernel::unpack(work, &image).await?)?;
@@ -134,6 +130,13 @@ pub(super) async fn build(work: &Work, report: Report<'_>) -> Result<Made> {
         os: "tiny".into(),
         default_user: None,
     })
+}
+
+/// The newest kernel of the release.
+pub(super) async fn kernel_package(packages: &Packages<'_>) -> Result<String> {
+    let kernels = packages.depends(KERNEL, false).await?;
+    let found = kernels.into_iter().find(|name| name.starts_with("linux-image-"));
+    found.ok_or_else(|| Error::content(KERNEL, "it depends on no kernel"))
 }
 
 /// The agent with all libraries that its packages may need, and busybox.
@@ -165,26 +168,8 @@ async fn disk(work: &Work) -> Result<()> {
 
 async fn initramfs(kernel_root: &Path, root: &Path, version: &str) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
-    for folder in FOLDERS {
-        archive.folder(folder, 0o755);
-    }
-    archive.folder("tmp", 0o1777);
-    archive.folder("usr", 0o755);
-    archive.folder("var", 0o755);
-    for (name, target) in LINKS {
-        archive.link(name, target);
-    }
-    // Before devtmpfs is mounted, init has nowhere else to speak.
-    archive.character_device("dev/console", 0o600, (5, 1));
-    archive.character_device("dev/null", 0o666, (1, 3));
-
-    let busybox = find(root, &["bin/busybox", "usr/bin/busybox"])?;
-    archive.file("bin/busybox", 0o755, &read(&busybox)?);
-    for applet in Tool::new("sh").arg("-c").arg("exec \"$0\" --list").arg(&busybox).run().await?.lines() {
-        if applet != "busybox" && applet != "shutdown" {
-            archive.link(&format!("bin/{applet}"), "busybox");
-        }
-    }
+    folders(&mut archive);
+    busybox(&mut archive, root).await?;
     for (name, file) in agent(root)? {
         archive.file(&name, 0o755, &file);
     }
@@ -198,23 +183,59 @@ async fn initramfs(kernel_root: &Path, root: &Path, version: &str) -> Result<Vec
         "NAME=\"Tabane tiny\"\nID=tiny\nVERSION_ID={version}\nVERSION=\"{version}\"\nPRETTY_NAME=\"Tabane tiny {version}\"\n"
     );
     archive.file("etc/os-release", 0o644, release.as_bytes());
-    modules(&mut archive, kernel_root, version)?;
+    let lists: &[(&str, &[&str])] = &[("etc/modules", MODULES), ("etc/modules.later", MODULES_LATER)];
+    modules(&mut archive, kernel_root, version, lists)?;
     Ok(archive.finish())
 }
 
-fn modules(archive: &mut Archive, kernel_root: &Path, version: &str) -> Result<()> {
+/// The folders, links and devices that busybox needs.
+pub(super) fn folders(archive: &mut Archive) {
+    for folder in FOLDERS {
+        archive.folder(folder, 0o755);
+    }
+    archive.folder("tmp", 0o1777);
+    archive.folder("usr", 0o755);
+    archive.folder("var", 0o755);
+    for (name, target) in LINKS {
+        archive.link(name, target);
+    }
+    // Before devtmpfs is mounted, init has nowhere else to speak.
+    archive.character_device("dev/console", 0o600, (5, 1));
+    archive.character_device("dev/null", 0o666, (1, 3));
+}
+
+/// Busybox, by the names of all that it can do.
+pub(super) async fn busybox(archive: &mut Archive, root: &Path) -> Result<()> {
+    let busybox = find(root, &["bin/busybox", "usr/bin/busybox"])?;
+    archive.file("bin/busybox", 0o755, &read(&busybox)?);
+    for applet in Tool::new("sh").arg("-c").arg("exec \"$0\" --list").arg(&busybox).run().await?.lines() {
+        if applet != "busybox" && applet != "shutdown" {
+            archive.link(&format!("bin/{applet}"), "busybox");
+        }
+    }
+    Ok(())
+}
+
+/// Modules with what they need, each once, and lists of them in the order of loading.
+pub(super) fn modules(
+    archive: &mut Archive,
+    kernel_root: &Path,
+    version: &str,
+    lists: &[(&str, &[&str])],
+) -> Result<()> {
     let folder =
         find(kernel_root, &[&format!("lib/modules/{version}"), &format!("usr/lib/modules/{version}")])?;
     let modules = Modules::open(&folder)?;
-    let first = modules.in_order(MODULES)?;
-    let mut later = modules.in_order(MODULES_LATER)?;
-    later.retain(|name| !first.contains(name));
-    for (list, files) in [("etc/modules", &first), ("etc/modules.later", &later)] {
+    let mut known: Vec<String> = Vec::new();
+    for (list, wanted) in lists {
+        let mut files = modules.in_order(wanted)?;
+        files.retain(|name| !known.contains(name));
         let names: String = files.iter().map(|name| format!("{name}.ko\n")).collect();
         archive.file(list, 0o644, names.as_bytes());
-        for name in files {
+        for name in &files {
             archive.file(&format!("lib/modules/{name}.ko"), 0o644, modules.content(name)?.as_slice());
         }
+        known.extend(files);
     }
     Ok(())
 }
