@@ -1,5 +1,7 @@
 //! The command line, each flag defined once.
 
+mod template;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +9,8 @@ use tabane_model::{
     Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Quiesce, Role, api::ExportFormat,
     parse_bytes,
 };
+
+pub use template::{TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]
 #[command(name = "tabane", version, about = "Server virtualization: measure, plan, move, run, protect, watch, serve", long_about = None)]
@@ -54,6 +58,9 @@ pub enum Command {
     /// Images that VMs are made from
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Templates: images made of VMs, without what is one machine's own
+    #[command(subcommand)]
+    Template(TemplateCommand),
     /// Disks of VMs
     #[command(subcommand)]
     Disk(DiskCommand),

@@ -39,7 +39,7 @@ pub async fn run(context: &Context, export: VmExport) -> Result<()> {
     if let Some(snapshot) = export.snapshot {
         return save(&client, &snapshot, &request, &to).await;
     }
-    let snapshot = take(&client, export.vm).await?;
+    let snapshot = take(&client, export.vm, "export").await?;
     let saved = tokio::select! {
         saved = save(&client, &snapshot, &request, &to) => saved,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -51,11 +51,12 @@ pub async fn run(context: &Context, export: VmExport) -> Result<()> {
         .with_context(|| format!("the file is complete, but the snapshot {snapshot} stays for a day"))
 }
 
-async fn take(client: &Client, vm: Name) -> Result<Name> {
+/// A snapshot for a while, which says what for.
+pub async fn take(client: &Client, vm: Name, purpose: &str) -> Result<Name> {
     let now = Timestamp::now();
-    let name = Name::new(format!("{vm}-export-{}", now.strftime("%Y%m%d-%H%M%S")))?;
+    let name = Name::new(format!("{vm}-{purpose}-{}", now.strftime("%Y%m%d-%H%M%S")))?;
     let mut spec = SnapshotSpec::new(vm);
-    spec.note = "for an export".into();
+    spec.note = format!("for the {purpose}");
     spec.expires_at = Some(now + SNAPSHOT_KEPT_FOR);
     let call = Call { wait: Some("ready".into()), timeout_s: Some(SNAPSHOT_WAIT_S), ..Call::default() };
     client.create(&Snapshot::new(Meta::new(name.clone()), spec), &call).await?;

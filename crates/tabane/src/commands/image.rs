@@ -103,7 +103,7 @@ async fn wait(context: &Context, client: &Client, name: &str) -> Result<()> {
 }
 
 /// Shows how it comes along until it is ready.
-pub async fn ready(client: &Client, name: &str) -> Result<Image> {
+pub(super) async fn ready(client: &Client, name: &str) -> Result<Image> {
     let call = Call { wait: Some("ready".into()), timeout_s: Some(WAIT_S), ..Call::default() };
     Ok(progress::follow::<Image, _>(client, name, client.get::<Image>(name, &call)).await?)
 }

@@ -13,6 +13,7 @@ mod metrics;
 mod objects;
 mod serve;
 mod snapshot;
+mod template;
 mod token;
 mod upload;
 mod vm;
@@ -48,6 +49,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
             ImageCommand::Delete(named) => objects::delete::<tabane_model::Image>(&context, &named).await?,
             ImageCommand::Catalogue => image::catalogue()?,
         },
+        Command::Template(command) => template::run(&context, command).await?,
         Command::Disk(command) => disk(&context, command).await?,
         Command::Snapshot(command) => snapshot::run(&context, command).await?,
         Command::Pool(command) => pool(&context, command).await?,
