@@ -9,6 +9,7 @@ mod catalogue;
 mod condition;
 mod disk;
 mod event;
+mod flavor;
 mod generalise;
 mod host;
 mod image;
@@ -32,6 +33,7 @@ pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
+pub use flavor::{Flavor, FlavorSpec, FlavorStatus};
 pub use generalise::{Generalise, GeneraliseStep, Generalised};
 pub use host::{AccelVerdict, Host, HostPhase, HostSpec, HostStatus, PoolUse};
 pub use image::{

@@ -20,10 +20,11 @@ pub enum Kind {
     Event,
     Token,
     Snapshot,
+    Flavor,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Vm,
         Self::Image,
         Self::Disk,
@@ -33,6 +34,7 @@ impl Kind {
         Self::Event,
         Self::Token,
         Self::Snapshot,
+        Self::Flavor,
     ];
 
     pub fn singular(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Event => "event",
             Self::Token => "token",
             Self::Snapshot => "snapshot",
+            Self::Flavor => "flavor",
         }
     }
 
@@ -61,6 +64,7 @@ impl Kind {
             Self::Event => "events",
             Self::Token => "tokens",
             Self::Snapshot => "snapshots",
+            Self::Flavor => "flavors",
         }
     }
 }

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use tabane_model::{Kind, Meta, Name, Network, NetworkSpec, Pool, PoolSpec, Resource, Role, TokenSpec};
+use tabane_model::{
+    Flavor, FlavorSpec, Kind, Meta, Name, Network, NetworkSpec, Pool, PoolSpec, Resource, Role, TokenSpec,
+};
 use tabane_store::{Compare, Outcome, Store};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -212,7 +214,7 @@ fn certificate_names(config: &Config) -> Vec<String> {
     names
 }
 
-/// At the very first start: the administrator's token, the default pool and the default network.
+/// At the very first start: the administrator's token, the default pool and network, some sizes.
 async fn first_start(store: &Arc<dyn Store>) -> Result<Option<String>> {
     let now = jiff::Timestamp::now();
     let spec = TokenSpec {
@@ -230,6 +232,10 @@ async fn first_start(store: &Arc<dyn Store>) -> Result<Option<String>> {
     let network = first::<Network>(api::DEFAULT_NETWORK, NetworkSpec::default(), now);
     txn = txn.put(keys::object(Kind::Pool, &pool.meta.name), encode(&pool));
     txn = txn.put(keys::object(Kind::Network, &network.meta.name), encode(&network));
+    for (name, spec) in FlavorSpec::initial() {
+        let flavor = first::<Flavor>(name, spec, now);
+        txn = txn.put(keys::object(Kind::Flavor, &flavor.meta.name), encode(&flavor));
+    }
     Ok(match store.txn(txn).await? {
         Outcome::Committed(_) => Some(text),
         Outcome::Conflict { .. } => None,

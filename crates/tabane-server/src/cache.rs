@@ -11,7 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use tabane_model::{Disk, Event, Host, Image, Kind, Name, Network, Pool, Resource, Snapshot, Token, Vm};
+use tabane_model::{
+    Disk, Event, Flavor, Host, Image, Kind, Name, Network, Pool, Resource, Snapshot, Token, Vm,
+};
 use tabane_store::{Revision, Store};
 use tokio::sync::watch;
 
@@ -80,7 +82,7 @@ pub trait Cached: Resource {
     fn of(object: &Object) -> Option<&Arc<Self>>;
 }
 
-objects!(Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot);
+objects!(Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot, Flavor);
 
 #[derive(Default)]
 struct Tables {

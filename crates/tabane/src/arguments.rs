@@ -10,7 +10,7 @@ use tabane_model::{
     parse_bytes,
 };
 
-pub use template::{TemplateCommand, TemplateCreate};
+pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]
 #[command(name = "tabane", version, about = "Server virtualization: measure, plan, move, run, protect, watch, serve", long_about = None)]
@@ -61,6 +61,9 @@ pub enum Command {
     /// Templates: images made of VMs, without what is one machine's own
     #[command(subcommand)]
     Template(TemplateCommand),
+    /// Sizes that VMs come in
+    #[command(subcommand)]
+    Flavor(FlavorCommand),
     /// Disks of VMs
     #[command(subcommand)]
     Disk(DiskCommand),
@@ -151,6 +154,13 @@ pub struct NamedChange {
     pub change: Change,
 }
 
+fn addresses(text: &str) -> Result<(std::net::Ipv4Addr, std::net::Ipv4Addr), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let address = |text: &str| text.parse().map_err(|_| format!("{text:?} is no IPv4 address"));
+    let (first, last): (std::net::Ipv4Addr, std::net::Ipv4Addr) = (address(first)?, address(last)?);
+    if last < first { Err("the range ends before it begins".into()) } else { Ok((first, last)) }
+}
+
 fn network_map(text: &str) -> Result<(Option<String>, Name), String> {
     let (theirs, ours) = match text.rsplit_once('=') {
         Some((theirs, ours)) => (Some(theirs.to_owned()), ours),
@@ -220,14 +230,23 @@ pub enum VmCommand {
 
 #[derive(Args)]
 pub struct VmCreate {
+    /// Name of the VM; with --count the beginning of the names
     pub name: Name,
-    /// Image to make the first disk from
-    #[arg(long)]
+    /// How many: NAME-1, NAME-2, …
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub count: Option<u32>,
+    /// Image or template to make the first disk from
+    #[arg(long, visible_alias = "template")]
     pub image: Option<Name>,
-    #[arg(long, default_value_t = 1)]
-    pub cpus: u32,
-    #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "SIZE")]
-    pub memory: u64,
+    /// Size: CPUs, memory and first disk, unless stated; see `tabane flavor list`
+    #[arg(long)]
+    pub flavor: Option<Name>,
+    /// Number of CPUs [default: the flavor's, the template's, or 1]
+    #[arg(long)]
+    pub cpus: Option<u32>,
+    /// Size of the memory [default: the flavor's, the template's, or 1GiB]
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
     /// Size of the first disk [default: the image's]
     #[arg(long, value_parser = bytes, value_name = "SIZE")]
     pub disk: Option<u64>,
@@ -252,13 +271,18 @@ pub struct VmCreate {
     /// File with the user's password as a hash of crypt(5)
     #[arg(long, value_name = "FILE")]
     pub password_hash: Option<PathBuf>,
+    /// Name that the guest gives itself, where {n} stands for the number with --count [default: the VM's name]
     #[arg(long)]
     pub hostname: Option<String>,
+    /// Address of the first nic in a nat network, or a range with --count: FIRST-LAST
+    #[arg(long, value_name = "ADDRESS", value_parser = addresses)]
+    pub address: Option<(std::net::Ipv4Addr, std::net::Ipv4Addr)>,
     /// File with cloud-init user-data
     #[arg(long, value_name = "FILE")]
     pub user_data: Option<PathBuf>,
-    #[arg(long, default_value_t)]
-    pub firmware: Firmware,
+    /// bios, uefi or uefi-secure-boot [default: the template's, or bios]
+    #[arg(long)]
+    pub firmware: Option<Firmware>,
     /// Add a virtual TPM
     #[arg(long)]
     pub tpm: bool,

@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 use tabane_model::{
-    Disk, Event, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Token, Vm, format_bytes,
+    Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Token, Vm, format_bytes,
 };
 
 use crate::arguments::Form;
@@ -112,6 +112,19 @@ impl Row for Snapshot {
             or_dash(self.spec.expires_at.map(|at| at.round(jiff::Unit::Minute).unwrap_or(at))),
             age(self.status.taken_at.or(self.meta.created_at)),
             self.spec.note.clone(),
+        ]
+    }
+}
+
+impl Row for Flavor {
+    const HEADERS: &'static [&'static str] = &["NAME", "CPUS", "MEMORY", "DISK", "DESCRIPTION"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.meta.name.to_string(),
+            self.spec.cpus.to_string(),
+            format_bytes(self.spec.memory_bytes),
+            self.spec.disk_bytes.map_or_else(|| "as the image".into(), format_bytes),
+            self.spec.description.clone(),
         ]
     }
 }

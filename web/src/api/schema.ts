@@ -127,6 +127,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/flavors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch flavors */
+        get: operations["list_flavors"];
+        put?: never;
+        /** Create a flavor */
+        post: operations["create_flavor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/flavors/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a flavor, or wait for it */
+        get: operations["get_flavor"];
+        /** Replace labels and spec of a flavor */
+        put: operations["put_flavor"];
+        post?: never;
+        /** Delete a flavor */
+        delete: operations["delete_flavor"];
+        options?: never;
+        head?: never;
+        /** Change a flavor by JSON merge patch (RFC 7396) */
+        patch: operations["patch_flavor"];
+        trace?: never;
+    };
     "/v1/health": {
         parameters: {
             query?: never;
@@ -1101,6 +1139,25 @@ export interface components {
         };
         /** @enum {string} */
         Firmware: "bios" | "uefi" | "uefi-secure-boot";
+        /** @description A size for VMs. VMs that were made by it keep their size when it changes. */
+        Flavor: {
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["FlavorSpec"];
+            status?: components["schemas"]["FlavorStatus"];
+        };
+        FlavorSpec: {
+            /** Format: int32 */
+            cpus: number;
+            description?: string;
+            /**
+             * Format: int64
+             * @description Size of the first disk; the image's own unless stated.
+             */
+            disk_bytes?: number | null;
+            /** Format: int64 */
+            memory_bytes: number;
+        };
+        FlavorStatus: Record<string, never>;
         Forward: {
             /** Format: int32 */
             guest_port: number;
@@ -1109,6 +1166,23 @@ export interface components {
             /** Format: int32 */
             host_port: number;
             protocol?: components["schemas"]["Protocol"];
+        };
+        Generalise: {
+            /** @description Users that are removed. */
+            remove_users?: string[];
+            /** @description Steps that are left out. */
+            skip?: components["schemas"]["GeneraliseStep"][];
+        };
+        /**
+         * @description What is taken out of the guest's file systems, in this order.
+         * @enum {string}
+         */
+        GeneraliseStep: "machine-id" | "ssh-host-keys" | "cloud-init" | "hostname" | "network-names" | "dhcp-leases" | "random-seed" | "storage-names" | "users" | "history" | "temporary-files" | "logs" | "trim";
+        /** @description How a step went. */
+        Generalised: {
+            /** @description What it found and did. */
+            result: string;
+            step: components["schemas"]["GeneraliseStep"];
         };
         /** @description What the guest agent tells. The guest is not trusted: these are claims, bounded in size. */
         Guest: {
@@ -1188,6 +1262,14 @@ export interface components {
             progress?: components["schemas"]["Progress"] | null;
             ready: boolean;
         };
+        /** @description What VMs made from an image get unless they state it. */
+        ImageDefaults: {
+            /** Format: int32 */
+            cpus?: number | null;
+            firmware?: components["schemas"]["Firmware"] | null;
+            /** Format: int64 */
+            memory_bytes?: number | null;
+        };
         /** @enum {string} */
         ImageFormat: "raw" | "qcow2" | "vmdk" | "vhd" | "vhdx" | "vdi";
         /** @enum {string} */
@@ -1208,11 +1290,20 @@ export interface components {
             build: {
                 recipe: string;
             };
+        } | {
+            /** @description A template: what a disk of a VM was at the moment of a snapshot. The snapshot may go when the image is ready. */
+            snapshot: {
+                /** @description Its name inside the VM that the snapshot is of. */
+                disk: components["schemas"]["Name"];
+                generalise?: components["schemas"]["Generalise"] | null;
+                snapshot: components["schemas"]["Name"];
+            };
         };
         ImageSpec: {
             /** @description Where the publisher lists checksums, such as `…/SHA256SUMS`: what is fetched must be what the list says of it. */
             checksums?: string | null;
             default_user?: string | null;
+            defaults?: components["schemas"]["ImageDefaults"];
             format?: components["schemas"]["ImageFormat"] | null;
             host?: components["schemas"]["Name"] | null;
             moving_to?: components["schemas"]["Name"] | null;
@@ -1233,6 +1324,8 @@ export interface components {
             digest?: string | null;
             /** @description Has a disk. */
             disk?: boolean;
+            /** @description What was taken out of it. */
+            generalised?: components["schemas"]["Generalised"][];
             /** @description Copies, by host. */
             hosts?: {
                 [key: string]: components["schemas"]["ImageCopy"];
@@ -1287,7 +1380,7 @@ export interface components {
          * @description The kinds of objects that the API serves.
          * @enum {string}
          */
-        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot";
+        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor";
         Meta: {
             created_at?: string | null;
             /** @description Set when deletion was asked for; the object goes when its host has cleaned up. */
@@ -2209,6 +2302,277 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Event"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_flavors: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Flavor"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_flavor: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Flavor"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flavor"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_flavor: {
+        parameters: {
+            query?: {
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flavor"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_flavor: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Flavor"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flavor"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_flavor: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flavor"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_flavor: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flavor"];
                 };
             };
             /** @description What went wrong and what to do next. */

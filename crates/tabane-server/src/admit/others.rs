@@ -1,11 +1,21 @@
-//! Pools, hosts, tokens and events.
+//! Flavors, pools, hosts, tokens and events.
 
 use std::sync::Arc;
 
-use tabane_model::{Disk, Event, Host, Image, ImagePhase, Pool, Token, Vm};
+use tabane_model::{Disk, Event, Flavor, Host, Image, ImagePhase, Pool, Token, Vm};
 
 use super::{Admit, Removal, vm::DEFAULT_POOL};
 use crate::{Error, Result, app::App, commit::Change, keys};
+
+impl Admit for Flavor {
+    fn admit(_: &Arc<App>, _: Option<&Self>, _: &mut Self, _: &mut Change<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn remove(_: &Arc<App>, _: &Self, _: &mut Change<'_>) -> Result<Removal> {
+        Ok(Removal::Now)
+    }
+}
 
 impl Admit for Pool {
     fn admit(_: &Arc<App>, old: Option<&Self>, new: &mut Self, _: &mut Change<'_>) -> Result<()> {

@@ -26,7 +26,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use tabane_model::{Class, Disk, Event, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm};
+use tabane_model::{
+    Class, Disk, Event, Flavor, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm,
+};
 
 use crate::{admit::Admit, app::App, console, session};
 
@@ -41,6 +43,7 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Image>(router);
     router = resource::<Disk>(router);
     router = resource::<Pool>(router);
+    router = resource::<Flavor>(router);
     router = resource::<Network>(router);
     router = resource::<Host>(router);
     router = resource::<Event>(router);

@@ -17,6 +17,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/images/{name}", "get put patch delete"),
     ("/v1/disks", "get post"),
     ("/v1/disks/{name}", "get put patch delete"),
+    ("/v1/flavors", "get post"),
+    ("/v1/flavors/{name}", "get put patch delete"),
     ("/v1/pools", "get post"),
     ("/v1/pools/{name}", "get put patch delete"),
     ("/v1/networks", "get post"),

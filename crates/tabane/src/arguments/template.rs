@@ -1,9 +1,9 @@
-//! `tabane template …`.
+//! `tabane template …` and `tabane flavor …`.
 
 use clap::{Args, Subcommand};
 use tabane_model::{GeneraliseStep, Name};
 
-use super::{List, Named, NamedChange};
+use super::{List, Named, NamedChange, bytes};
 
 #[derive(Subcommand)]
 pub enum TemplateCommand {
@@ -51,4 +51,33 @@ pub struct TemplateCreate {
     /// Show the steps, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Subcommand)]
+pub enum FlavorCommand {
+    /// Make a flavor
+    Create(FlavorCreate),
+    /// List flavors
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show a flavor
+    Get(Named),
+    /// Delete flavors; VMs made by them stay as they are
+    #[command(visible_alias = "rm")]
+    Delete(NamedChange),
+}
+
+#[derive(Args)]
+pub struct FlavorCreate {
+    pub name: Name,
+    #[arg(long)]
+    pub cpus: u32,
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: u64,
+    /// Size of the first disk [default: the image's]
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub disk: Option<u64>,
+    /// What it is for
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub description: String,
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 use tabane_client::{Call, Client};
-use tabane_model::{Disk, Host, Image, Kind, Network, Pool, Resource, Snapshot, Vm};
+use tabane_model::{Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Vm};
 
 use crate::{arguments::Apply, context::Context};
 
@@ -33,6 +33,7 @@ pub async fn run(context: &Context, apply: &Apply) -> Result<()> {
             Kind::Image => one::<Image>(&client, written, apply).await?,
             Kind::Disk => one::<Disk>(&client, written, apply).await?,
             Kind::Pool => one::<Pool>(&client, written, apply).await?,
+            Kind::Flavor => one::<Flavor>(&client, written, apply).await?,
             Kind::Network => one::<Network>(&client, written, apply).await?,
             Kind::Host => one::<Host>(&client, written, apply).await?,
             Kind::Snapshot => one::<Snapshot>(&client, written, apply).await?,

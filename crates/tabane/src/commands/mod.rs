@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod console;
+mod create;
 mod doctor;
 mod drain;
 mod exec;
@@ -22,12 +23,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::CommandFactory;
-use tabane_model::{Disk, DiskSpec, Event, Host, Meta, Network, NetworkSpec, Pool, PoolSpec, Resource};
+use tabane_model::{
+    Disk, DiskSpec, Event, Flavor, FlavorSpec, Host, Meta, Network, NetworkSpec, Pool, PoolSpec, Resource,
+};
 
 use crate::{
     arguments::{
-        Arguments, AuditCommand, Command, DiskCommand, EventCommand, HostCommand, ImageCommand, List,
-        NetworkCommand, PoolCommand,
+        Arguments, AuditCommand, Command, DiskCommand, EventCommand, FlavorCommand, FlavorCreate,
+        HostCommand, ImageCommand, List, NetworkCommand, PoolCommand,
     },
     context::Context,
     output,
@@ -50,6 +53,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
             ImageCommand::Catalogue => image::catalogue()?,
         },
         Command::Template(command) => template::run(&context, command).await?,
+        Command::Flavor(command) => flavor(&context, command).await?,
         Command::Disk(command) => disk(&context, command).await?,
         Command::Snapshot(command) => snapshot::run(&context, command).await?,
         Command::Pool(command) => pool(&context, command).await?,
@@ -69,6 +73,18 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Man { folder } => man(&folder)?,
     }
     Ok(DONE)
+}
+
+async fn flavor(context: &Context, command: FlavorCommand) -> Result<()> {
+    match command {
+        FlavorCommand::Create(FlavorCreate { name, cpus, memory, disk, description }) => {
+            let spec = FlavorSpec { cpus, memory_bytes: memory, disk_bytes: disk, description };
+            objects::create(context, Flavor::new(Meta::new(name), spec), &Default::default()).await
+        }
+        FlavorCommand::List(list) => objects::list::<Flavor>(context, &list).await,
+        FlavorCommand::Get(named) => objects::get::<Flavor>(context, &named.name).await,
+        FlavorCommand::Delete(named) => objects::delete::<Flavor>(context, &named).await,
+    }
 }
 
 async fn disk(context: &Context, command: DiskCommand) -> Result<()> {

@@ -1,28 +1,24 @@
 //! `tabane vm …`.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
-use tabane_model::{CloneMode, Meta, Name, Nic, Power, Resource, Vm, VmDisk, VmSpec, api::CloneRequest};
+use tabane_model::{CloneMode, Name, Nic, Vm, VmDisk, VmSpec, api::CloneRequest};
 
 use super::{DONE, console, exec, metrics, objects};
 use crate::{
-    arguments::{
-        Change, NamedChange, VmAttach, VmClone, VmCommand, VmCreate, VmDetach, VmPlug, VmSet, VmUnplug,
-    },
+    arguments::{Change, NamedChange, VmAttach, VmClone, VmCommand, VmDetach, VmPlug, VmSet, VmUnplug},
     context::Context,
     output, progress,
 };
 
 /// How often a change is tried when others change the same VM meanwhile.
 const CHANGE_TRIES: u32 = 20;
-/// The network of VMs that name none.
-pub const DEFAULT_NETWORK: &str = "default";
 
 pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
     match command {
-        VmCommand::Create(create_vm) => create(context, *create_vm).await?,
+        VmCommand::Create(arguments) => super::create::run(context, *arguments).await?,
         VmCommand::List(list) => objects::list::<Vm>(context, &list).await?,
         VmCommand::Get(named) => objects::get::<Vm>(context, &named.name).await?,
         VmCommand::Start(named) => act(context, &named, "start").await?,
@@ -59,7 +55,7 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
 }
 
 /// Sends a change, then waits with progress if that is asked for.
-async fn send_and_wait(
+pub(super) async fn send_and_wait(
     client: &Client,
     name: &str,
     change: &Change,
@@ -81,17 +77,6 @@ async fn act(context: &Context, named: &NamedChange, verb: &str) -> Result<()> {
         done.push(send_and_wait(&client, name.as_str(), &named.change, send).await?);
     }
     output::list(context.form()?, &done)
-}
-
-async fn create(context: &Context, create: VmCreate) -> Result<()> {
-    let client = context.client().await?;
-    let change = create.change.clone();
-    let name = create.name.clone();
-    let vm = build(create)?;
-    let key = uuid::Uuid::now_v7().to_string();
-    let send = async |call: &Call| client.create_once(&vm, call, &key).await;
-    let made = send_and_wait(&client, name.as_str(), &change, send).await?;
-    if change.dry_run { output::value(context.form()?, &made) } else { output::one(context.form()?, &made) }
 }
 
 async fn clone(context: &Context, clone: VmClone) -> Result<()> {
@@ -120,51 +105,6 @@ async fn clone(context: &Context, clone: VmClone) -> Result<()> {
         }
     }
     output::list(context.form()?, &made)
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn build(create: VmCreate) -> Result<Vm> {
-    let mut spec = VmSpec::new(create.cpus, create.memory);
-    spec.power = if create.start { Power::On } else { Power::Off };
-    spec.on_crash = create.on_crash;
-    spec.firmware = create.firmware;
-    spec.tpm = create.tpm;
-    spec.accel = create.accel;
-    spec.placement.host = create.host;
-    if create.image.is_some() || create.disk.is_some() {
-        let clone = if create.full_clone { CloneMode::Full } else { CloneMode::Linked };
-        spec.disks.push(VmDisk {
-            name: "root".parse()?,
-            disk: None,
-            image: create.image,
-            size_bytes: create.disk,
-            pool: create.pool,
-            from: None,
-            clone,
-            keep: false,
-        });
-    }
-    let networks = if create.networks.is_empty() { vec![DEFAULT_NETWORK.parse()?] } else { create.networks };
-    for (i, network) in networks.into_iter().enumerate() {
-        let forwards = if i == 0 { create.forwards.clone() } else { Vec::new() };
-        spec.nics.push(Nic { name: format!("nic{i}").parse()?, network, mac: None, address: None, forwards });
-    }
-    spec.init.hostname = create.hostname;
-    spec.init.user = create.user;
-    for file in &create.ssh_keys {
-        let text = read(file)?;
-        let keys = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
-        spec.init.ssh_keys.extend(keys.map(String::from));
-    }
-    spec.init.password_hash =
-        create.password_hash.as_deref().map(read).transpose()?.map(|t| t.trim().to_owned());
-    spec.init.user_data = create.user_data.as_deref().map(read).transpose()?;
-    let mut meta = Meta::new(create.name);
-    meta.labels = create.labels.into_iter().collect();
-    Ok(Vm::new(meta, spec))
 }
 
 async fn set(context: &Context, set: VmSet) -> Result<()> {

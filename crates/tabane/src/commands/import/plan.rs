@@ -10,7 +10,7 @@ use tabane_model::{
 use super::package::Package;
 use crate::{
     arguments::VmImport,
-    commands::{upload::Content, vm::DEFAULT_NETWORK},
+    commands::{create::DEFAULT_NETWORK, upload::Content},
     output,
 };
 
