@@ -24,6 +24,7 @@ mod e2e_metrics;
 mod e2e_networks;
 mod e2e_snapshots;
 mod e2e_storage;
+mod e2e_templates;
 mod help;
 mod terminal;
 mod world;
