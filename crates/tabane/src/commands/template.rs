@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
 use tabane_model::{
-    Generalise, GeneraliseStep, Image, ImageSource, ImageSpec, Meta, Name, Resource, Snapshot, Vm,
+    Generalise, GeneraliseStep, Image, ImagePhase, ImageSource, ImageSpec, Meta, Name, Resource, Snapshot, Vm,
 };
 
 use super::{export, image, objects};
@@ -59,8 +59,12 @@ async fn create(context: &Context, create: TemplateCreate) -> Result<()> {
             None => output::say("Nothing is taken out: the disk is copied as it is."),
         };
     }
-    if client.get::<Image>(create.name.as_str(), &Call::default()).await.is_ok() {
-        bail!("there is an image {} already; choose another name", create.name);
+    if let Ok(known) = client.get::<Image>(create.name.as_str(), &Call::default()).await {
+        // A try that failed is of no use for this one.
+        if known.status.phase != ImagePhase::Failed || known.spec.source.snapshot().is_none() {
+            bail!("there is an image {} already; choose another name", create.name);
+        }
+        client.delete::<Image>(create.name.as_str(), &Call::default()).await?;
     }
     let (snapshot, ours) = match create.snapshot {
         Some(snapshot) => (snapshot, false),

@@ -1,5 +1,7 @@
 //! A Debian guest with everything that a user may ask for at its creation.
 
+use std::collections::BTreeSet;
+
 use crate::world::World;
 
 /// Of the word `tabane`, by `openssl passwd -6`.
@@ -44,4 +46,39 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
             && guest["os"].to_string().contains("Debian")
             && mounts.contains("\"/\"")
     });
+    a_template_of_it_is_another_machine(&world);
+}
+
+/// What is made from a template of the guest has its files, and nothing that is its own.
+fn a_template_of_it_is_another_machine(world: &World) {
+    world.exec(
+        "deb",
+        "logger mark-$((40+2)) && echo ls > /root/.bash_history && echo kept > /root/kept && rm /root/own-user-data && sync",
+    );
+    world.ok(&["template", "create", "golden", "--vm", "deb", "--remove-user", "ada"]);
+    // The machine that it was made of is as it was.
+    let identity = "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2";
+    let mut seen: BTreeSet<String> = world.exec("deb", identity).lines().map(String::from).collect();
+    assert!(world.exec("deb", "getent passwd ada").starts_with("ada:"));
+    world.ok(&["vm", "force-off", "deb"]);
+
+    let many =
+        ["vm", "create", "web", "--template", "golden", "--count", "2", "--hostname", "node{n}.example.org"];
+    world.ok(&[&many[..], &["--start", "--wait", "agent", "--timeout", "500"]].concat());
+    for number in 1..=2 {
+        let vm = format!("web-{number}");
+        world.exec(&vm, "cloud-init status --wait >/dev/null; true");
+        let own = world.exec(&vm, identity);
+        assert!(own.lines().all(|line| line.len() >= 32 && seen.insert(line.to_owned())), "{vm}: {own}");
+        assert_eq!(world.exec(&vm, "hostname -f").trim(), format!("node{number}.example.org"));
+        assert_eq!(world.exec(&vm, "cat /root/kept"), "kept\n");
+        let left = "ls /home/ada /root/.bash_history 2>/dev/null; getent passwd ada; grep -rl 'mark-4[2]' /var/log/; true";
+        assert_eq!(world.exec(&vm, left), "", "something of the first machine is left");
+        let spec = world.get("vm", &vm)["spec"].clone();
+        assert_eq!(
+            (&spec["firmware"], &spec["memory_bytes"]),
+            (&"uefi-secure-boot".into(), &(1u64 << 30).into())
+        );
+    }
+    assert_eq!(seen.len(), 6, "three machines, each with two things of its own");
 }

@@ -153,7 +153,7 @@ fn e2e_what_has_no_linux_inside_is_refused_and_can_be_taken_as_it_is() {
     world.ok(&["vm", "create", "blank", "--image", "tiny", "--memory", "192MiB"]);
     let told = world.refused(&["template", "create", "golden", "--vm", "blank"]);
     assert!(told.contains("no root file system was found") && told.contains("--no-generalise"), "{told}");
-    world.ok(&["template", "delete", "golden"]);
+    // What failed does not stand in the way.
     let told = world.run(&["template", "create", "golden", "--vm", "blank", "--no-generalise"]).all_text();
     assert!(told.contains("ready"), "{told}");
     world.eventually("the snapshots are gone", || {
@@ -161,9 +161,8 @@ fn e2e_what_has_no_linux_inside_is_refused_and_can_be_taken_as_it_is() {
     });
     let told = world.refused(&["template", "create", "x", "--vm", "blank", "--remove-user", "a;b"]);
     assert!(told.contains("no name of a user"), "{told}");
-    assert!(
-        !world.ok(&["snapshot", "list", "-o", "json"]).contains("template"),
-        "a refusal leaves no snapshot"
-    );
+    world.eventually("a refusal leaves no snapshot", || {
+        world.ok(&["snapshot", "list", "-o", "json"]).trim() == "[]"
+    });
     assert!(world.ok(&["template", "list"]).contains("golden"));
 }
