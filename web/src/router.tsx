@@ -56,6 +56,7 @@ const pages = [
   createRoute({ ...parent, path: "/vms/$name/{-$tab}", component: lazyRouteComponent(() => import("./pages/VmPage"), "VmPage") }),
   createRoute({ ...parent, path: "/hosts", component: lazyRouteComponent(() => import("./pages/Hosts"), "Hosts") }),
   createRoute({ ...parent, path: "/hosts/$name", component: lazyRouteComponent(() => import("./pages/HostPage"), "HostPage") }),
+  createRoute({ ...parent, path: "/templates", component: lazyRouteComponent(() => import("./pages/Templates"), "Templates") }),
   createRoute({ ...parent, path: "/images", component: lazyRouteComponent(() => import("./pages/Images"), "Images") }),
   createRoute({ ...parent, path: "/networks", component: lazyRouteComponent(() => import("./pages/Networks"), "Networks") }),
   createRoute({ ...parent, path: "/pools", component: lazyRouteComponent(() => import("./pages/Pools"), "Pools") }),

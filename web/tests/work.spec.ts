@@ -13,12 +13,12 @@ test("from sign-in through the wizard to a shell in the serial console", async (
   await page.getByLabel("Labels").fill("env=trial");
   await page.getByRole("button", { name: "tiny" }).click();
   await page.getByRole("button", { name: "Next" }).click();
-  await page.getByRole("button", { name: "Small" }).click();
+  await page.getByRole("button", { name: "small" }).click();
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByRole("button", { name: "Next" }).click();
   await expect(page.getByText("spec.memory_bytes")).toBeVisible();
-  await expect(page.getByText("+ 536870912")).toBeVisible();
-  await expect(page.locator("aside code")).toContainText("tabane vm create shell1 --image tiny --cpus 1 --memory 512MiB");
+  await expect(page.getByText("+ 1073741824")).toBeVisible();
+  await expect(page.locator("aside code")).toContainText("tabane vm create shell1 --image tiny --cpus 1 --memory 1GiB");
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/vms\/shell1\/console/);
   await expect(page.getByText("Connected to the serial console.")).toBeVisible({ timeout: 120_000 });
@@ -39,6 +39,32 @@ test("from sign-in through the wizard to a shell in the serial console", async (
   await page.getByRole("dialog").getByRole("textbox").fill("shell1");
   await submit.click();
   await expect(page.getByText("There is no VM shell1.")).toBeVisible({ timeout: 120_000 });
+});
+
+test("a template is made of a VM, and the wizard offers it with its size", async ({ page }) => {
+  test.setTimeout(120_000);
+  const complaints = await signIn(page);
+  await open(page, "/templates");
+  await page.getByRole("button", { name: "Make a template" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: /VM/ }).click();
+  await page.getByRole("option", { name: "spare" }).click();
+  await expect(dialog.getByLabel("Name of the template")).toHaveValue("spare-template");
+  await dialog.getByRole("checkbox", { name: "Logs and journals" }).press("Space");
+  await expect(dialog.locator("code")).toContainText("tabane template create spare-template --vm spare --skip logs");
+  await accessible(page, "making a template");
+  // There is no Linux on this VM's disk.
+  await dialog.getByRole("switch").press("Space");
+  await dialog.getByRole("button", { name: "Make it" }).click();
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole("row", { name: /spare-template/ })).toContainText("ready", { timeout: 60_000 });
+  await open(page, "/vms/new");
+  await page.getByLabel("Name", { exact: true }).fill("from-template");
+  await page.getByRole("button", { name: "spare-template" }).click();
+  await page.getByRole("button", { name: "Next" }).click();
+  await expect(page.getByLabel("Memory")).toHaveValue("128");
+  expect(complaints).toEqual([]);
+  tabane("template", "delete", "spare-template");
 });
 
 test("the display shows the guest", async ({ page }) => {

@@ -9,6 +9,7 @@ export type Pool = Schemas["Pool"];
 export type Network = Schemas["Network"];
 export type Host = Schemas["Host"];
 export type Event = Schemas["Event"];
+export type Flavor = Schemas["Flavor"];
 export type Snapshot = Schemas["Snapshot"];
 export type Token = Schemas["Token"];
 export type Condition = Schemas["Condition"];
@@ -26,6 +27,7 @@ export interface Kinds {
   event: Event;
   token: Token;
   snapshot: Snapshot;
+  flavor: Flavor;
 }
 export type Kind = keyof Kinds;
 
@@ -39,6 +41,7 @@ export const PLURAL: Record<Kind, string> = {
   event: "events",
   token: "tokens",
   snapshot: "snapshots",
+  flavor: "flavors",
 };
 
 export function path(kind: Kind, name?: string, action?: string): string {
@@ -59,6 +62,9 @@ export function vmPhase(vm: Vm): string {
 export function imagePhase(image: Image): string {
   return leaving(image) ? "deleting" : (image.status?.phase ?? "pending");
 }
+
+/** An image that was made of a VM. */
+export const isTemplate = (image: Image) => "snapshot" in image.spec.source;
 
 export function diskPhase(disk: Disk): string {
   return leaving(disk) ? "deleting" : (disk.status?.phase ?? "pending");

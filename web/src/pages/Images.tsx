@@ -4,16 +4,17 @@ import { useMemo, useState } from "react";
 import { DropZone, FileTrigger } from "react-aria-components";
 import { post, remove } from "~/api/client";
 import { useObjects } from "~/api/live";
-import { type Image, imagePhase, path, unmet } from "~/api/objects";
+import { type Image, imagePhase, isTemplate, path } from "~/api/objects";
 import { useMay } from "~/api/session";
 import { startUpload, stopUpload, useUploads } from "~/api/upload";
-import { Button, ButtonLink, Empty, Phase, ProgressLine } from "~/design/basics";
+import { Button, ButtonLink, Empty, ProgressLine } from "~/design/basics";
 import { type Column, DataTable } from "~/design/DataTable";
 import { Select, TextField } from "~/design/fields";
 import { Icon } from "~/design/Icon";
 import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/overlays";
 import { Page } from "~/shell/Page";
 import { bytes } from "~/words/format";
+import { ImageState } from "./parts/ImageState";
 
 /** A file's name as an image's: web-server_1.qcow2 becomes web-server-1. */
 export function nameOf(file: string): string {
@@ -23,7 +24,8 @@ export function nameOf(file: string): string {
 
 export function Images() {
   const { t } = useLingui();
-  const images = useObjects("image");
+  const all = useObjects("image");
+  const images = useMemo(() => all.filter((i) => !isTemplate(i)), [all]);
   const uploads = useUploads();
   const { change } = useMay();
   const [asked, setAsked] = useState<{ what: "get" } | { what: "upload"; file: File } | { what: "delete"; image: Image }>();
@@ -33,16 +35,7 @@ export function Images() {
       { id: "name", name: t`Name`, width: "minmax(8rem,1.5fr)", by: (i) => i.meta.name, cell: (i) => <span className="font-medium">{i.meta.name}</span> },
       {
         id: "phase", name: t`State`, width: "minmax(7rem,1.4fr)", by: imagePhase,
-        cell: (i) => {
-          const said = unmet(i.status?.conditions).find((c) => c.message)?.message;
-          return (
-            <span className="flex items-center gap-2 min-w-0" title={said}>
-              <Phase phase={imagePhase(i)} />
-              {i.status?.progress && imagePhase(i) !== "ready" ? <span className="text-xs text-muted truncate">{Math.round(i.status.progress.fraction * 100)} %</span> : null}
-              {imagePhase(i) === "failed" && said ? <span className="text-xs text-bad truncate">{said}</span> : null}
-            </span>
-          );
-        },
+        cell: (i) => <ImageState image={i} />,
       },
       { id: "os", name: t`System`, width: "minmax(6rem,1fr)", wide: true, by: (i) => i.status?.os ?? i.spec.os ?? "", cell: (i) => i.status?.os ?? i.spec.os ?? "–" },
       { id: "virtual", name: t`Disk size`, width: "6.5rem", wide: true, right: true, by: (i) => i.status?.virtual_size_bytes ?? 0, cell: (i) => bytes(i.status?.virtual_size_bytes) },

@@ -48,13 +48,6 @@ const FIRST: Draft = {
   name: "", image: null, labels: "", cpus: 2, memoryMib: 2048, rootGib: 10, full: false, pool: null, disks: [], networks: ["default"], firmware: "bios", user: "", keys: "", userData: "", hostname: "", start: true,
 };
 
-const SIZES = [
-  { id: "small", cpus: 1, memoryMib: 512 },
-  { id: "medium", cpus: 2, memoryMib: 2048 },
-  { id: "large", cpus: 4, memoryMib: 8192 },
-  { id: "huge", cpus: 8, memoryMib: 32_768 },
-];
-
 export function requestOf(d: Draft, image: Image | undefined) {
   const keys = d.keys.split("\n").map((k) => k.trim()).filter(Boolean);
   const hasDisk = image?.status?.disk ?? true;
@@ -203,6 +196,11 @@ function First({ draft, set, images }: StepProps & { images: readonly Image[] })
                   set("image", image.meta.name);
                   const gib = (image.status?.virtual_size_bytes ?? 0) / GIB;
                   if (gib > 0) set("rootGib", Math.max(gib < 1 ? 1 : Math.ceil(gib), draft.rootGib));
+                  // A template has the size of the machine that it was made of.
+                  const { cpus, memory_bytes: memory, firmware } = image.spec.defaults ?? {};
+                  if (cpus) set("cpus", cpus);
+                  if (memory) set("memoryMib", memory / MIB);
+                  if (firmware) set("firmware", firmware);
                 }}>
                   <span className="flex items-center gap-2"><span className="font-medium truncate mr-auto">{image.meta.name}</span>{imagePhase(image) === "ready" ? null : <Phase phase={imagePhase(image)} />}</span>
                   <span className="block text-xs text-muted truncate">{image.status?.os ?? image.spec.os ?? "–"} · {bytes(image.status?.virtual_size_bytes)}</span>
@@ -223,17 +221,22 @@ function First({ draft, set, images }: StepProps & { images: readonly Image[] })
 function Sizes({ draft, set, image }: StepProps & { image: Image | undefined }) {
   const { t } = useLingui();
   const pools = useObjects("pool");
-  const names: Record<string, string> = { small: t`Small`, medium: t`Medium`, large: t`Large`, huge: t`Huge` };
+  const all = useObjects("flavor");
+  const flavors = useMemo(() => all.toSorted((a, b) => a.spec.cpus - b.spec.cpus || a.spec.memory_bytes - b.spec.memory_bytes), [all]);
   const hasDisk = image?.status?.disk ?? true;
   return (
     <>
       <Panel title={<Trans>Size</Trans>}>
         <div className="grid gap-4">
           <div className="grid gap-2 grid-cols-2 sm:grid-cols-4">
-            {SIZES.map((s) => (
-              <Pick key={s.id} name={names[s.id]!} chosen={draft.cpus === s.cpus && draft.memoryMib === s.memoryMib} onPick={() => { set("cpus", s.cpus); set("memoryMib", s.memoryMib); }}>
-                <span className="font-medium">{names[s.id]}</span>
-                <span className="block text-xs text-muted"><Plural value={s.cpus} one="# CPU" other="# CPUs" /> · {bytes(s.memoryMib * MIB)}</span>
+            {flavors.map((flavor) => (
+              <Pick key={flavor.meta.name} name={flavor.meta.name} chosen={draft.cpus === flavor.spec.cpus && draft.memoryMib * MIB === flavor.spec.memory_bytes} onPick={() => {
+                set("cpus", flavor.spec.cpus);
+                set("memoryMib", flavor.spec.memory_bytes / MIB);
+                if (flavor.spec.disk_bytes) set("rootGib", flavor.spec.disk_bytes / GIB);
+              }}>
+                <span className="font-medium">{flavor.meta.name}</span>
+                <span className="block text-xs text-muted"><Plural value={flavor.spec.cpus} one="# CPU" other="# CPUs" /> · {bytes(flavor.spec.memory_bytes)}</span>
               </Pick>
             ))}
           </div>
