@@ -47,7 +47,7 @@ test("a template is made of a VM, and the wizard offers it with its size", async
   await open(page, "/templates");
   await page.getByRole("button", { name: "Make a template" }).first().click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByRole("button", { name: /VM/ }).click();
+  await dialog.getByRole("button", { name: /Choose a VM/ }).click();
   await page.getByRole("option", { name: "spare" }).click();
   await expect(dialog.getByLabel("Name of the template")).toHaveValue("spare-template");
   await dialog.getByRole("checkbox", { name: "Logs and journals" }).press("Space");
@@ -62,7 +62,7 @@ test("a template is made of a VM, and the wizard offers it with its size", async
   await page.getByLabel("Name", { exact: true }).fill("from-template");
   await page.getByRole("button", { name: "spare-template" }).click();
   await page.getByRole("button", { name: "Next" }).click();
-  await expect(page.getByLabel("Memory")).toHaveValue("128");
+  await expect(page.getByRole("textbox", { name: /Memory/ })).toHaveValue("128");
   expect(complaints).toEqual([]);
   tabane("template", "delete", "spare-template");
 });

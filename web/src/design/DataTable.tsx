@@ -99,6 +99,8 @@ export function DataTable<T>({ name, rows, columns, keyOf, selected, onSelect, e
     else next.delete(key);
     onSelect?.(next);
   };
+  // What is said instead of rows is no row, and may have buttons.
+  if (ordered.length === 0 && empty) return <>{empty}</>;
   return (
     <div role="table" aria-label={name} aria-rowcount={ordered.length + 1} aria-colcount={shown.length + (onSelect ? 1 : 0)} className="flex flex-col min-h-0">
       <div role="rowgroup" className="border-b border-line">
@@ -123,7 +125,7 @@ export function DataTable<T>({ name, rows, columns, keyOf, selected, onSelect, e
           ))}
         </div>
       </div>
-      {ordered.length === 0 ? (empty ?? null) : (
+      {ordered.length === 0 ? null : (
         <div ref={scroller} data-testid="rows" tabIndex={whole ? -1 : 0} role="rowgroup" aria-label={whole ? undefined : name}
           className={whole ? "" : "overflow-auto h-[calc(100dvh-15.5rem)] min-h-64"}>
           <div role="presentation" className="relative" style={{ height: whole ? ordered.length * ROW_PX : virtual.getTotalSize() }}>
