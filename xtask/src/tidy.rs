@@ -2,8 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Result, bail};
 
 use crate::run;
 
@@ -51,9 +50,7 @@ pub fn run() -> Result<()> {
 }
 
 fn arrows(faults: &mut Vec<String>) -> Result<()> {
-    let metadata =
-        run::output("cargo", &["metadata", "--format-version=1", "--no-deps"]).context("cargo metadata")?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
+    let metadata = run::metadata()?;
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
         let Some((_, allowed)) = ARROWS.iter().find(|(from, _)| *from == name) else {
