@@ -1,7 +1,10 @@
 //! The memory and the state of the devices of a machine, saved into a file and loaded from it.
 //!
 //! QEMU's own migration, into a file that we have opened: QEMU needs no rights to it. The guest goes on while most of
-//! its memory is written, and is stopped for what it changed meanwhile.
+//! its memory is written, and is stopped for what it changed meanwhile. Memory that is a file
+//! ([`crate::command::MemoryFile`]) is there already: then the devices alone are saved and loaded.
+
+mod base;
 
 use std::fs::File;
 use std::time::Duration;
@@ -12,6 +15,8 @@ use tokio::time::Instant;
 
 use crate::qmp::Qmp;
 use crate::{Error, Result};
+
+pub use base::Base;
 
 const HANDLE: &str = "memory-file";
 /// How long the guest may stand still for the last of it.
@@ -27,6 +32,20 @@ struct Migration {
     error: Option<String>,
 }
 
+/// What goes into a file, or comes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    All,
+    /// All but memory that is a shared file.
+    Devices,
+}
+
+/// QEMU keeps what was set before.
+async fn choose(qmp: &Qmp, parts: Parts) -> Result<()> {
+    let capability = json!({ "capability": "x-ignore-shared", "state": parts == Parts::Devices });
+    qmp.run("migrate-set-capabilities", json!({ "capabilities": [capability] })).await
+}
+
 async fn migration(qmp: &Qmp) -> Result<Migration> {
     qmp.execute("query-migrate", Value::Null).await
 }
@@ -35,7 +54,8 @@ async fn migration(qmp: &Qmp) -> Result<Migration> {
 ///
 /// Errors: [`Error::Qmp`] if something of the machine cannot be saved; [`Error::Timeout`]. The machine goes on by
 /// `cont` in any case.
-pub async fn save(qmp: &Qmp, file: File, timeout: Duration) -> Result<()> {
+pub async fn save(qmp: &Qmp, parts: Parts, file: File, timeout: Duration) -> Result<()> {
+    choose(qmp, parts).await?;
     // Faster than any disk: it is the disk that sets the pace.
     let parameters = json!({ "max-bandwidth": 1u64 << 40, "downtime-limit": DOWNTIME_MS_MAX });
     qmp.run("migrate-set-parameters", parameters).await?;
@@ -66,7 +86,8 @@ pub async fn save(qmp: &Qmp, file: File, timeout: Duration) -> Result<()> {
 }
 
 /// Lets a machine that was started to wait for it (`incoming`) load its memory. Returns when QEMU has begun.
-pub async fn begin_to_load(qmp: &Qmp, file: File) -> Result<()> {
+pub async fn begin_to_load(qmp: &Qmp, parts: Parts, file: File) -> Result<()> {
+    choose(qmp, parts).await?;
     qmp.pass_fd(HANDLE, file.into()).await?;
     qmp.run("migrate-incoming", json!({ "uri": format!("fd:{HANDLE}") })).await
 }

@@ -21,7 +21,11 @@ use tabane_model::{
     Consistency, EventLevel, Kind, Name, Quiesce, Revert, Snapshot, SnapshotPhase, SnapshotStatus, Uid, Vm,
     set_condition,
 };
-use tabane_qemu::{layers, layers::NewLayer, memory};
+use tabane_qemu::{
+    layers,
+    layers::NewLayer,
+    memory::{self, Parts},
+};
 
 use super::{
     driver::Driver,
@@ -243,7 +247,7 @@ impl Driver {
         let watch = tokio::spawn(async move {
             events.find(timeout, |event| (event.name == "STOP").then(Instant::now)).await
         });
-        let saved = memory::save(&qmp, copy, timeout).await;
+        let saved = memory::save(&qmp, Parts::All, copy, timeout).await;
         let taken = match saved {
             Ok(()) => {
                 async {
@@ -360,7 +364,7 @@ impl Driver {
         self.loading = true;
         let path = record::memory(&record::folder(&self.shared.folders, self.uid, uid));
         let file = std::fs::File::open(&path).map_err(Error::file("read", &path))?;
-        Ok(memory::begin_to_load(self.qmp()?, file).await?)
+        Ok(memory::begin_to_load(self.qmp()?, Parts::All, file).await?)
     }
 
     /// An agent that ended between starting a QEMU and telling it what to load leaves one that waits.

@@ -29,6 +29,8 @@ pub struct Machine {
     pub memory_bytes_max: u64,
     /// How many memory modules can be plugged in.
     pub memory_slots: u32,
+    /// A file that is the machine's memory. The guest sees no difference.
+    pub memory_file: Option<MemoryFile>,
     pub firmware: Firmware,
     /// A kernel that QEMU itself loads instead of a boot loader.
     pub direct_boot: Option<DirectBoot>,
@@ -57,6 +59,18 @@ pub enum Accelerator {
     Tcg,
     Kvm,
 }
+
+/// A file, as large as the memory, that QEMU inherits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryFile {
+    /// The handle's number in QEMU.
+    pub fd: RawFd,
+    /// What the guest writes reaches the file. Otherwise a page becomes the machine's own when it is written to.
+    pub shared: bool,
+}
+
+/// The name of the memory of all q35 machines: one that is loaded finds it by this.
+const MEMORY: &str = "pc.ram";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Firmware {
@@ -250,6 +264,7 @@ impl Machine {
             memory_bytes,
             memory_bytes_max: memory_bytes,
             memory_slots: 0,
+            memory_file: None,
             firmware: Firmware::Bios,
             direct_boot: None,
             tpm_socket: None,
@@ -330,6 +345,9 @@ impl Machine {
                 machine.push_str(",smm=on");
             }
         }
+        if self.memory_file.is_some() {
+            machine.push_str(&format!(",memory-backend={MEMORY}"));
+        }
         line.pair("-machine", machine);
         line.pair("-boot", "strict=on");
         // A guest that shuts down or panics leaves a stopped QEMU, which tells what happened to whoever asks, however
@@ -363,6 +381,15 @@ impl Machine {
             memory.push_str(&format!(",slots={},maxmem={}M", self.memory_slots, self.memory_bytes_max >> 20));
         }
         line.pair("-m", memory);
+        if let Some(file) = &self.memory_file {
+            line.json(
+                "-object",
+                &json!({
+                    "qom-type": "memory-backend-file", "id": MEMORY, "size": self.memory_bytes,
+                    "mem-path": format!("/proc/self/fd/{}", file.fd), "share": file.shared,
+                }),
+            );
+        }
         Ok(())
     }
 

@@ -20,8 +20,8 @@ mod text;
 
 pub use devices::{blockdev, disk_device, layer_blockdev, netdev, nic_device};
 pub use machine::{
-    Accelerator, Backend, DirectBoot, Disk, DiskBus, DiskFormat, Firmware, Forward, Machine, Nic, Protocol,
-    Sockets, TapSource, UserNetwork, Vhost,
+    Accelerator, Backend, DirectBoot, Disk, DiskBus, DiskFormat, Firmware, Forward, Machine, MemoryFile, Nic,
+    Protocol, Sockets, TapSource, UserNetwork, Vhost,
 };
 pub use names::{
     PORTS_MAX, disk_device_id, disk_node, file_node, layer_file_node, layer_node, layer_of_node, netdev_id,

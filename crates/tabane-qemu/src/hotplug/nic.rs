@@ -52,6 +52,12 @@ pub async fn remove_nic(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {
     delete_netdev(qmp, id).await
 }
 
+/// Pulls the nic's cable, or puts it in: the guest sees it, too. No such nic is an error.
+pub async fn set_link(qmp: &Qmp, id: &str, up: bool) -> Result<()> {
+    crate::command::check_id("nic id", id)?;
+    qmp.run("set_link", json!({ "name": command::netdev_id(id), "up": up })).await
+}
+
 async fn delete_netdev(qmp: &Qmp, id: &str) -> Result<()> {
     tree::run_unless_gone(qmp, "netdev_del", json!({ "id": command::netdev_id(id) })).await
 }

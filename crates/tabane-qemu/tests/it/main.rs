@@ -6,4 +6,5 @@ mod agent;
 mod hotplug;
 mod launch;
 mod machine;
+mod memory;
 mod support;

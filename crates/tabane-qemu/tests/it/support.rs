@@ -76,12 +76,21 @@ pub async fn start(machine: &Machine) -> Qemu {
 }
 
 pub async fn start_in(folder: tempfile::TempDir, machine: &Machine) -> Qemu {
+    start_with(folder, machine, |_| {}).await
+}
+
+pub async fn start_with(
+    folder: tempfile::TempDir,
+    machine: &Machine,
+    prepare: impl FnOnce(&mut Launch),
+) -> Qemu {
     let stderr = folder.path().join("qemu.log");
     let mut launch = Launch::new(installation().await.qemu.path, folder.path(), &stderr);
     launch.arguments = machine.arguments().unwrap();
     if is_root() {
         launch.credentials = Some(Credentials { uid: UID, gid: UID, supplementary_gids: vec![] });
     }
+    prepare(&mut launch);
     let id = launch.spawn().unwrap();
     match Qmp::connect(&folder.path().join(&machine.sockets.qmp), LONG).await {
         Ok((qmp, events)) => Qemu { id, qmp, events, folder },
