@@ -40,6 +40,8 @@ pub struct Observed {
     /// What is to be done about its snapshots next.
     pub snapshot: Option<Due>,
     pub layers: Layering,
+    /// When to work on the identity of a clone whose guest still takes itself for another machine, and can be told.
+    pub renewal: Option<Timestamp>,
 }
 
 /// What a snapshot waits for.
@@ -141,6 +143,8 @@ pub enum Step {
     Snapshot(Due),
     /// Settle or shorten the layers of its disks; it only begins what takes long.
     Tidy,
+    /// Let the guest become a machine of its own; it only begins what takes long.
+    Renew,
     /// Let go of the VM for a move: from then on it is not started here any more.
     Release(Uid),
     /// Remove every trace of the VM.
@@ -298,7 +302,19 @@ fn decide_running(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timest
     }
     // A snapshot is of all that the VM has, so devices come first.
     let snapshot = seen.snapshot.filter(|_| machine.run != Run::Prelaunch).map(Step::Snapshot);
-    decide_devices(spec, machine).or(snapshot).or_else(|| tidy(seen, now))
+    decide_devices(spec, machine).or(snapshot).or_else(|| in_passing(seen, machine, now))
+}
+
+/// Work beside which the guest goes on.
+fn in_passing(seen: &Observed, machine: &Machine, now: Timestamp) -> Option<Step> {
+    let renewal = seen.renewal.filter(|_| machine.run == Run::Running);
+    let renew = renewal.map(|at| if at > now { Step::Wait(at) } else { Step::Renew });
+    match (renew, tidy(seen, now)) {
+        (Some(Step::Wait(one)), Some(Step::Wait(other))) => Some(Step::Wait(one.min(other))),
+        (Some(Step::Wait(_)), Some(other)) => Some(other),
+        (Some(step), _) => Some(step),
+        (None, step) => step,
+    }
 }
 
 /// Devices that are missing or too many. Removing comes first: what is added may want the same place.

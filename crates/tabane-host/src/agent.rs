@@ -44,6 +44,7 @@ pub struct Shared {
     pub images: Images,
     pub networks: Networks,
     pub arrivals: Arrivals,
+    pub bases: vm::Bases,
     pub drivers: Mutex<HashMap<tabane_model::Name, Handle>>,
     /// Users of VMs on this host.
     pub users: Mutex<HashSet<u32>>,
@@ -132,6 +133,7 @@ impl Agent {
             images: Images::new(&folders),
             networks: Networks::new(&folders, identity.agent),
             arrivals: Arrivals::default(),
+            bases: vm::Bases::default(),
             identity,
             objects: Objects::default(),
             reporter: Arc::default(),
@@ -146,6 +148,7 @@ impl Agent {
             config,
         });
         crate::export::clean(&shared)?;
+        vm::clean_bases(&shared.folders)?;
         let stop = CancellationToken::new();
         let (worker, stopped) = (shared.clone(), stop.clone());
         let work = tokio::spawn(async move {
@@ -263,6 +266,7 @@ async fn sweep(shared: &Arc<Shared>) {
             crate::disk::sweep(shared).await;
             shared.arrivals.sync(shared);
             moving::clean(shared);
+            shared.bases.sweep();
             shared.networks.sync(&shared.objects, &shared.reporter, &shared.identity.name).await;
         }
         let _ = tokio::time::timeout(SWEEP, changed).await;

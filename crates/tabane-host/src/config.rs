@@ -37,6 +37,7 @@ impl Config {
 ///   incoming/          uploads and downloads that are not complete
 ///   arrivals/<vm>.json VMs that are moving to this host
 ///   exports/           files for other systems while they are made
+///   bases/             QEMUs that make the memory of a snapshot ready for clones
 ///   snapshots/<vm>/<uid>/  what a snapshot has beside layers: record.json, memory, firmware variables, TPM
 /// ```
 #[derive(Debug, Clone)]
@@ -82,6 +83,10 @@ impl Folders {
 
     pub fn exports(&self) -> PathBuf {
         self.0.join("exports")
+    }
+
+    pub fn bases(&self) -> PathBuf {
+        self.0.join("bases")
     }
 
     pub fn snapshots(&self) -> PathBuf {

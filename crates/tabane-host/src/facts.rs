@@ -24,6 +24,12 @@ pub async fn probe_kvm() -> AccelVerdict {
     }
 }
 
+/// What new programs can have of the memory.
+pub fn available_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some(meminfo(&text, "MemAvailable")).filter(|bytes| *bytes > 0)
+}
+
 /// A value of `/proc/meminfo`, in bytes.
 fn meminfo(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));

@@ -193,6 +193,12 @@ pub struct CloneRequest {
     /// A snapshot of the VM; one is taken unless it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Name>,
+    /// They go on where the memory of the VM, or of the snapshot, stands, in place of booting.
+    #[serde(default)]
+    pub instant: bool,
+    /// Whether the guest agent makes the copies machines of their own.
+    #[serde(default)]
+    pub identity: crate::Identity,
     /// Switch them on.
     #[serde(default)]
     pub start: bool,

@@ -32,6 +32,7 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("not_found", &[404], "There is no object of this kind and name."),
     known("method_not_allowed", &[405], "The path does not know this method."),
     known("being_deleted", &[409], "The object is being deleted and cannot be changed any more."),
+    known("cannot_go_on", &[409], "Copies of the VM cannot go on where its memory stands."),
     known("export_broke_off", &[409], "The host has not sent the whole file."),
     known("guest_agent", &[409], "The guest agent refused."),
     known("hardware_differs", &[409], "The VM has other hardware than a saved memory fits to."),

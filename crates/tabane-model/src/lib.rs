@@ -6,6 +6,7 @@
 
 pub mod api;
 mod catalogue;
+mod clone;
 mod condition;
 mod disk;
 mod event;
@@ -30,6 +31,7 @@ mod validate;
 mod vm;
 
 pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
+pub use clone::{CloneOf, Identity};
 pub use condition::{Condition, Progress, set_condition};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};

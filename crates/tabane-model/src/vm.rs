@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Arrival, Condition, Faults, Kind, Mac, Move, Name, Revert, Uid,
+    Arrival, CloneOf, Condition, Faults, Kind, Mac, Move, Name, Revert, Uid,
     resource::{resource, words},
 };
 
@@ -114,6 +114,9 @@ pub struct VmSpec {
     /// Raising it by one asks for one start of a VM that ended by itself and is held.
     #[serde(default)]
     pub starts: u32,
+    /// What it was copied from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone_of: Option<CloneOf>,
     /// The last revert that was asked for. Written by `/v1/vms/NAME/revert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<Revert>,
@@ -263,6 +266,7 @@ impl VmSpec {
             shutdown: Shutdown::default(),
             resets: 0,
             starts: 0,
+            clone_of: None,
             revert: None,
             placement: Placement::default(),
             host: None,
@@ -314,6 +318,9 @@ impl VmSpec {
         self.validate_disks(faults);
         self.validate_nics(faults);
         self.init.validate(faults);
+        if let Some(clone) = &self.clone_of {
+            clone.validate(faults);
+        }
     }
 
     fn validate_disks(&self, faults: &mut Faults) {

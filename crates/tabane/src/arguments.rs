@@ -312,12 +312,18 @@ pub struct VmClone {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub count: Option<u32>,
     /// Copy all data instead of standing on a snapshot of the VM
-    #[arg(long)]
+    #[arg(long, conflicts_with = "instant")]
     pub full: bool,
+    /// Go on where the VM's memory stands, in place of booting: it has to run, and its guest agent to answer
+    #[arg(long)]
+    pub instant: bool,
+    /// Let the copies take themselves for the VM: do not renew machine-id, host name, SSH host keys
+    #[arg(long, conflicts_with = "instant")]
+    pub keep_identity: bool,
     /// A snapshot of the VM to copy [default: one is taken, and goes with the last clone that stands on it]
     #[arg(long)]
     pub snapshot: Option<Name>,
-    /// Switch them on
+    /// Switch them on; --instant does
     #[arg(long)]
     pub start: bool,
     #[command(flatten)]

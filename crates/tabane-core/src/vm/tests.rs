@@ -26,6 +26,7 @@ fn off() -> Observed {
         reverted: None,
         snapshot: None,
         layers: Layering::Settled,
+        renewal: None,
     }
 }
 
@@ -211,6 +212,21 @@ fn snapshots_come_after_devices_and_before_what_can_wait() {
     assert_eq!(decide(&spec(Power::Off), false, &seen, at(0)), Some(Step::Tidy));
 }
 
+#[test]
+fn a_guest_is_told_who_it_is_while_it_runs_and_when_nothing_else_is_due() {
+    let due = |seen: Observed, second| Observed { renewal: Some(at(second)), ..seen };
+    let on = spec(Power::On);
+    assert_eq!(decide(&on, false, &due(alive(Run::Running), 0), at(0)), Some(Step::Renew));
+    assert_eq!(decide(&on, false, &due(alive(Run::Running), 9), at(0)), Some(Step::Wait(at(9))));
+    assert_eq!(decide(&on, false, &due(alive(Run::Paused), 0), at(0)), Some(Step::Resume));
+    assert_eq!(decide(&spec(Power::Paused), false, &due(alive(Run::Paused), 0), at(0)), None);
+    assert_eq!(decide(&on, false, &due(off(), 0), at(0)), Some(Step::Start));
+    let tidy = |second| Observed { layers: Layering::Tidy { at: at(second) }, ..alive(Run::Running) };
+    assert_eq!(decide(&on, false, &due(tidy(0), 9), at(0)), Some(Step::Tidy), "neither waits for the other");
+    assert_eq!(decide(&on, false, &due(tidy(9), 0), at(0)), Some(Step::Renew));
+    assert_eq!(decide(&on, false, &due(tidy(5), 9), at(0)), Some(Step::Wait(at(5))));
+}
+
 fn any_observed() -> impl Strategy<Value = Observed> {
     let run = prop_oneof![
         Just(Run::Prelaunch),
@@ -240,8 +256,9 @@ fn any_observed() -> impl Strategy<Value = Observed> {
             Just(Layering::Unsettled),
             (0i64..400).prop_map(|s| Layering::Tidy { at: at(s) })
         ],
+        prop::option::of(0i64..400),
     )
-        .prop_map(|(prepared, run, cause, restarts, starts, asked, layers)| {
+        .prop_map(|(prepared, run, cause, restarts, starts, asked, layers, renewal)| {
             let base = run.map_or_else(off, alive);
             Observed {
                 prepared,
@@ -250,6 +267,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
                 starts,
                 shutdown_asked_at: asked.map(at),
                 layers,
+                renewal: renewal.map(at),
                 ..base
             }
         })

@@ -249,6 +249,8 @@ impl Work {
         state.restarts = luggage.restarts;
         state.reverted = luggage.reverted;
         state.last_exit = luggage.last_exit;
+        state.generation = luggage.generation;
+        state.renewed = luggage.renewed;
         Ok(state)
     }
 

@@ -86,6 +86,8 @@ fn luggage(shared: &Shared, state: &State) -> Result<(Luggage, Vec<u8>)> {
         restarts: state.restarts,
         reverted: state.reverted,
         last_exit: state.last_exit.clone(),
+        generation: state.generation,
+        renewed: state.renewed,
         files: present,
     };
     Ok((luggage, content))

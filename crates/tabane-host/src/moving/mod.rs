@@ -44,6 +44,10 @@ struct Luggage {
     #[serde(default)]
     reverted: Option<tabane_model::Uid>,
     last_exit: Option<Ended>,
+    #[serde(default)]
+    generation: Option<uuid::Uuid>,
+    #[serde(default)]
+    renewed: bool,
     /// Which of [`STATE_FILES`] follow, with their sizes.
     files: Vec<(String, u64)>,
 }

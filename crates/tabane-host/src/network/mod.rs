@@ -23,6 +23,7 @@ mod tap;
 mod tool;
 
 pub use names::tap as tap_name;
+pub use tap::loose as loose_tap;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
+    net::{IpAddr, Ipv4Addr},
     os::fd::{OwnedFd, RawFd},
     path::PathBuf,
     pin::Pin,
@@ -37,6 +39,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::Ipv4Net;
+use tabane_core::allocate;
 use tabane_model::{Forward, Kind, Name, Network, NetworkKind, NetworkOnHost, NetworkStatus, Nic, Uid, Vm};
 use tabane_qemu::process::ProcessId;
 use tokio::sync::Mutex;
@@ -188,6 +192,13 @@ impl Networks {
             reporter.status(Kind::Network, name, uid, &status);
         }
     }
+}
+
+/// The address that a nic is given here, as the guest has it, with its gateway. `None` where QEMU gives one.
+pub fn address_in(objects: &Objects, nic: &Nic) -> Option<(Ipv4Net, Ipv4Addr)> {
+    let range = objects.network(&nic.network)?.spec.cidr?;
+    let Some(IpAddr::V4(address)) = nic.address else { return None };
+    Some((Ipv4Net::new(address, range.prefix_len()).ok()?, allocate::gateway(range)))
 }
 
 fn known(objects: &Objects, name: &Name) -> Result<Arc<Network>> {

@@ -43,6 +43,11 @@ pub fn open(name: &str) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// A tap that leads nowhere, under a name that the kernel chooses.
+pub fn loose() -> Result<OwnedFd> {
+    open("tabane%d")
+}
+
 fn refused(action: &str, error: &std::io::Error) -> Error {
     let detail = format!("cannot {action} {DEVICE}: {error}");
     match error.raw_os_error() {

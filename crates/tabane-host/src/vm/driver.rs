@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{Error, Result, agent::Shared};
 
+const LOG_BYTES_MAX: u64 = 1 << 20;
 const QMP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long after an error of the storage the guest may try again.
 const IO_RETRY: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
@@ -103,6 +104,7 @@ pub fn spawn(shared: Arc<Shared>, vm: &Vm) -> Handle {
         tidy_at: None,
         merge_failure: None,
         clock_is_late: false,
+        renewal: Default::default(),
         loading: false,
     };
     tokio::spawn(driver.run());
@@ -146,6 +148,7 @@ pub(super) struct Driver {
     pub merge_failure: Option<String>,
     /// The guest was stopped for as long as its snapshot is old.
     pub clock_is_late: bool,
+    pub renewal: super::identity::Renewal,
     /// This agent has told QEMU to load a memory.
     pub loading: bool,
 }
@@ -255,7 +258,7 @@ impl Driver {
         self.load_layers(vm)?;
         let process = self.observe_process().await?;
         let prepared = self.is_prepared(vm);
-        let (snapshot, layers) = (self.snapshot_due(), self.layering());
+        let (snapshot, layers, renewal) = (self.snapshot_due(), self.layering(), self.renewal_due(vm));
         let state = self.state();
         Ok(Observed {
             prepared,
@@ -272,6 +275,7 @@ impl Driver {
             reverted: state.reverted,
             snapshot,
             layers,
+            renewal,
         })
     }
 
@@ -495,7 +499,10 @@ impl Driver {
     async fn woken(&mut self, vm: &Vm, woken: Woken) {
         match woken {
             Woken::Look => {}
-            Woken::AskGuest => self.ask_guest(vm).await,
+            Woken::AskGuest => {
+                self.bound_log();
+                self.ask_guest(vm).await;
+            }
             Woken::Ended(exit) => {
                 let running = self.state().process.clone();
                 let log = stderr_tail(&State::log(&self.shared.folders.vms(), self.uid), 500);
@@ -528,6 +535,17 @@ impl Driver {
                     self.guest = None;
                 }
             }
+        }
+    }
+
+    /// What QEMU says on its standard error may be up to the guest: it begins anew before it fills the disk.
+    fn bound_log(&self) {
+        let path = State::log(&self.shared.folders.vms(), self.uid);
+        if std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX)
+            && let Err(error) =
+                std::fs::OpenOptions::new().write(true).open(&path).and_then(|log| log.set_len(0))
+        {
+            tracing::warn!(vm = %self.name, %error, "the log of QEMU cannot be shortened");
         }
     }
 

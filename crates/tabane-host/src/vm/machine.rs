@@ -121,13 +121,16 @@ pub struct Parts<'a> {
     pub kernel: Option<DirectBoot>,
     pub firmware: command::Firmware,
     pub tpm_socket: Option<PathBuf>,
+    /// As [`super::State::generation`].
+    pub generation: Option<uuid::Uuid>,
     /// Its memory comes from a file.
     pub incoming: bool,
     pub sandbox: bool,
 }
 
 pub fn machine(parts: Parts<'_>) -> Machine {
-    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, incoming, sandbox } = parts;
+    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, generation, incoming, sandbox } =
+        parts;
     let spec = &vm.spec;
     let mut machine =
         Machine::new(vm.meta.name.as_str(), vm.meta.uid, pinned.machine.as_str(), spec.memory_bytes);
@@ -142,6 +145,7 @@ pub fn machine(parts: Parts<'_>) -> Machine {
     machine.firmware = firmware;
     machine.direct_boot = kernel;
     machine.tpm_socket = tpm_socket;
+    machine.vm_generation_id = generation;
     machine.ports = PORTS;
     machine.usb_tablet = !matches!(spec.firmware, Firmware::Bios);
     machine.sandbox = sandbox;

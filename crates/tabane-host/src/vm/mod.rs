@@ -9,6 +9,8 @@
 mod console;
 mod driver;
 mod guest;
+mod identity;
+mod instant;
 mod layers;
 mod machine;
 mod record;
@@ -20,5 +22,6 @@ mod steps;
 mod tpm;
 
 pub use driver::{Handle, LiveParts, spawn};
+pub use instant::{Bases, clean as clean_bases};
 pub use machine::fits;
 pub use state::{Ended, State};

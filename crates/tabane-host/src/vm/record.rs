@@ -21,6 +21,9 @@ pub struct Record {
     /// For the memory: the machine that it fits into.
     pub pinned: Option<Pinned>,
     pub ports: BTreeMap<String, u8>,
+    /// Whether that machine has the device of [`super::State::generation`].
+    #[serde(default)]
+    pub generation: Option<uuid::Uuid>,
 }
 
 fn of_vm(folders: &Folders, vm: Uid) -> PathBuf {

@@ -111,7 +111,8 @@ impl Driver {
         }
         let (uid, name) = (snapshot.meta.uid, snapshot.meta.name.clone());
         let (pinned, ports) = (self.state().pinned.clone(), self.state().ports.clone());
-        let record = Record { uid, name, status, pinned, ports };
+        let generation = self.state().generation;
+        let record = Record { uid, name, status, pinned, ports, generation };
         // A snapshot that failed has no folder yet.
         let folder = record::folder(&self.shared.folders, self.uid, uid);
         if record.status.phase == SnapshotPhase::Failed || !folder.exists() {
@@ -343,7 +344,9 @@ impl Driver {
         if with_memory {
             state.pinned = record.pinned;
             state.ports = record.ports;
+            state.generation = record.generation;
         }
+        state.generation = state.generation.map(|_| uuid::Uuid::now_v7());
         state.restore = with_memory.then_some(uid);
         state.reverted = Some(revert.id);
         state.last_exit = None;
@@ -361,6 +364,9 @@ impl Driver {
     /// Lets a QEMU that waits for it load the memory of the snapshot that the VM goes back to.
     pub(super) async fn load_memory(&mut self) -> Result<()> {
         let Some(uid) = self.state().restore else { return Ok(()) };
+        if self.state().began_with == Some(uid) {
+            return self.load_devices(uid).await;
+        }
         self.loading = true;
         let path = record::memory(&record::folder(&self.shared.folders, self.uid, uid));
         let file = std::fs::File::open(&path).map_err(Error::file("read", &path))?;

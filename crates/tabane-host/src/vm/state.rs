@@ -51,6 +51,16 @@ pub struct State {
     /// The guest's file systems are, or may be, frozen by us.
     #[serde(default)]
     pub frozen: bool,
+    /// Tells the guest that it was set back or copied, when it changes. A machine that was first started without this
+    /// device never gets it.
+    #[serde(default)]
+    pub generation: Option<uuid::Uuid>,
+    /// The snapshot of another VM whose memory it began with, or begins with.
+    #[serde(default)]
+    pub began_with: Option<Uid>,
+    /// A clone's guest knows that it is a machine of its own.
+    #[serde(default)]
+    pub renewed: bool,
 }
 
 /// This host has let go of the VM.
@@ -136,6 +146,9 @@ impl State {
             reverted: None,
             restore: None,
             frozen: false,
+            generation: None,
+            began_with: None,
+            renewed: false,
         }
     }
 

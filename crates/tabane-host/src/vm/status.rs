@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use tabane_core::vm::{Cause, Hold, Observed, Process};
-use tabane_model::{Condition, Kind, NicStatus, Power, Vm, VmDiskStatus, VmPhase, VmStatus, set_condition};
+use tabane_model::{
+    Condition, Identity, Kind, NicStatus, Power, Vm, VmDiskStatus, VmPhase, VmStatus, set_condition,
+};
 
 use super::{driver::Driver, state::Reason};
 
@@ -119,6 +121,7 @@ impl Driver {
         } else {
             conditions.retain(|c| c.kind != "power");
         }
+        self.identity_condition(vm, phase, conditions, now);
         let agent = self.guest.as_ref().is_some_and(|g| g.agent);
         if phase == VmPhase::Running {
             let (reason, message) = if agent {
@@ -130,6 +133,26 @@ impl Driver {
         } else {
             conditions.retain(|c| c.kind != "agent");
         }
+    }
+
+    /// Of a clone: whether its guest knows that it is a machine of its own.
+    fn identity_condition(&self, vm: &Vm, phase: VmPhase, conditions: &mut Vec<Condition>, now: Timestamp) {
+        let Some(origin) = self.likeness(vm).filter(|_| phase == VmPhase::Running) else {
+            conditions.retain(|c| c.kind != "identity");
+            let renews = vm.spec.clone_of.as_ref().is_some_and(|origin| origin.identity == Identity::Renew);
+            if renews && self.likeness(vm).is_none() {
+                set_condition(conditions, "identity", true, "renewed", "", now);
+            }
+            return;
+        };
+        let cut = if origin.memory { "; its nics are unplugged until then" } else { "" };
+        let (reason, message) = match &self.renewal.failure {
+            Some(told) => ("failed", format!("{told}{cut}; it is tried again")),
+            None => {
+                ("waiting", format!("the guest has not been told yet that it is a machine of its own{cut}"))
+            }
+        };
+        set_condition(conditions, "identity", false, reason, message, now);
     }
 
     fn is_held(&self, vm: &Vm) -> bool {
@@ -147,6 +170,7 @@ impl Driver {
             reverted: None,
             snapshot: None,
             layers: Default::default(),
+            renewal: None,
         };
         tabane_core::vm::held(&vm.spec, &seen) == Hold::ForSomebody
     }

@@ -12,7 +12,7 @@ use tabane_core::vm::{Cause, Step};
 use tabane_model::{Disk, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm};
 use tabane_qemu::{
     agent::ShutdownMode,
-    command::{self, DirectBoot},
+    command::{self, DirectBoot, MemoryFile},
     hotplug,
     process::{Credentials, Launch, ProcessId, Signal},
 };
@@ -27,7 +27,7 @@ use super::{
 use crate::{Error, Result, cgroup, disk, files, users};
 
 /// Below it are the standard streams and what the runtime may open.
-const FIRST_HANDLE: RawFd = 10;
+pub(super) const FIRST_HANDLE: RawFd = 10;
 const UNPLUG_TIMEOUT: Duration = Duration::from_secs(20);
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +74,7 @@ impl Driver {
         match step {
             Step::Prepare => self.prepare(vm).await,
             Step::Start => self.start(vm).await,
-            Step::Resume => self.resume().await,
+            Step::Resume => self.resume(vm).await,
             Step::Pause => Ok(self.qmp()?.stop().await?),
             Step::Reset => self.reset(vm).await,
             Step::Shutdown => self.shutdown().await,
@@ -88,6 +88,7 @@ impl Driver {
             Step::Revert(revert) => self.revert(&revert).await,
             Step::Snapshot(due) => self.snapshot(vm, due).await,
             Step::Tidy => self.tidy().await,
+            Step::Renew => self.renew(vm).await,
             Step::Release(id) => self.release(vm, id).await,
             Step::CleanUp => self.clean_up(vm).await,
             Step::Wait(_) => Ok(()),
@@ -184,14 +185,24 @@ impl Driver {
         let shared = self.shared.clone();
         let installation = shared.installation()?;
         let kvm = if shared.verdict.kvm { Ok(()) } else { Err(shared.verdict.reason.as_str()) };
+        self.take_over(vm)?;
         let earlier = self.state().pinned.clone();
+        if earlier.is_none() {
+            self.state().generation = Some(uuid::Uuid::now_v7());
+        }
         let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm)?;
         let mut credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
         if let Some(credentials) = &mut credentials {
             let groups = self.layered.values().flat_map(|disk| disk.note.groups.iter().copied());
             credentials.supplementary_gids.extend(groups);
         }
-        let (machine, inherit) = self.machine(vm, &pinned, credentials.clone()).await?;
+        let (mut machine, mut inherit) = self.machine(vm, &pinned, credentials.clone()).await?;
+        if let Some(origin) = self.begins_with(vm) {
+            let base = self.base(origin, &machine).await?;
+            let fd = FIRST_HANDLE + inherit.len() as RawFd;
+            inherit.push((base.memory()?, fd));
+            machine.memory_file = Some(MemoryFile { fd, shared: false });
+        }
         let folder = self.folder();
         for socket in ["qmp.sock", "agent.sock", "serial.sock", "vnc.sock"] {
             files::remove(&folder.join(socket))?;
@@ -261,11 +272,22 @@ impl Driver {
         }
         let tpm_socket =
             if vm.spec.tpm { Some(super::tpm::ensure(installation, &folder, credentials)?) } else { None };
-        let incoming = self.state().restore.is_some();
+        let (incoming, generation) = (self.state().restore.is_some(), self.state().generation);
         let prepared = self.prepared.as_ref().ok_or_else(|| Error::NotYet("not prepared".into()))?;
         let (kernel, seed) = (prepared.kernel.clone(), prepared.seed.clone());
-        let parts =
-            Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, incoming, sandbox: true };
+        let parts = Parts {
+            vm,
+            pinned,
+            disks,
+            nics,
+            seed,
+            kernel,
+            firmware,
+            tpm_socket,
+            generation,
+            incoming,
+            sandbox: true,
+        };
         Ok((machine::machine(parts), inherit))
     }
 
@@ -308,8 +330,9 @@ impl Driver {
         self.save()
     }
 
-    async fn resume(&mut self) -> Result<()> {
+    async fn resume(&mut self, vm: &Vm) -> Result<()> {
         self.io_error_since = None;
+        self.cut_off(vm).await?;
         self.qmp()?.cont().await?;
         if std::mem::take(&mut self.clock_is_late)
             && let Some(agent) = self.connected.as_ref().map(|c| c.agent.clone())
@@ -352,7 +375,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn kill(&mut self, cause: Cause) -> Result<()> {
+    pub(super) async fn kill(&mut self, cause: Cause) -> Result<()> {
         self.ending(cause)?;
         let Some(running) = self.state().process.clone() else { return Ok(()) };
         let process = running.process;

@@ -19,7 +19,7 @@ use crate::process::{Launch, ProcessId, Signal, stderr_tail};
 use crate::qmp::{Qmp, RunState};
 use crate::{Error, Result};
 
-/// Below it are the standard streams and what the runtime may open.
+/// Callers give their own handles higher numbers.
 const MEMORY_HANDLE: RawFd = 9;
 /// What is given back has this size at least.
 const PIECE_BYTES: usize = 64 << 10;
@@ -58,7 +58,7 @@ impl Base {
         machine.incoming = true;
         launch.arguments = machine.arguments()?;
         let inherited = memory.try_clone().map_err(system("open"))?;
-        launch.inherit_fds = vec![(inherited, MEMORY_HANDLE)];
+        launch.inherit_fds.push((inherited, MEMORY_HANDLE));
         let (socket, log) = (launch.directory.join(&machine.sockets.qmp), launch.stderr.clone());
         let spawned = tokio::task::spawn_blocking(move || launch.spawn()).await;
         let helper = Helper(spawned.map_err(|e| Error::invalid("launch", e.to_string()))??);

@@ -55,6 +55,7 @@ impl Admit for Vm {
             });
         }
         super::snapshot::admit_revert(app, old, new)?;
+        super::clone::admit_origin(app, old, new, change)?;
         admit_memory(app, old, new)?;
         if let Some(image) = &new.spec.boot_image {
             referred::<Image>(app, "spec.boot_image", image, change)?;

@@ -17,8 +17,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tabane_model::{
-    Kind, Meta, NAME_LENGTH_MAX, Name, Power, Quiesce, Resource, Snapshot, SnapshotSource, SnapshotSpec, Vm,
-    VmDisk, VmSpec,
+    CloneMode, CloneOf, Kind, Meta, NAME_LENGTH_MAX, Name, Power, Quiesce, Resource, Snapshot,
+    SnapshotSource, SnapshotSpec, Vm, VmDisk, VmSpec,
     api::{CloneRequest, List},
 };
 
@@ -40,9 +40,12 @@ pub async fn clone(
     let request: CloneRequest = body(&bytes)?;
     let source = app.cache.expect::<Vm>(&name)?;
     check_names(&app, &request)?;
+    if request.instant {
+        can_go_on(&source, &request)?;
+    }
     let snapshot = match &request.snapshot {
         Some(name) => Snapshot::clone(&*app.cache.expect::<Snapshot>(name.as_str())?),
-        None => take(&app, &caller, &source, &request.names[0], params.dry_run).await?,
+        None => take(&app, &caller, &source, &request, params.dry_run).await?,
     };
     if snapshot.spec.vm != source.meta.name {
         return Err(Error::fault(
@@ -81,15 +84,56 @@ fn check_names(app: &App, request: &CloneRequest) -> Result<()> {
     Ok(())
 }
 
+/// Whether copies can go on where the VM stands: they have to be told who they are, by its agent.
+fn can_go_on(source: &Vm, request: &CloneRequest) -> Result<()> {
+    if request.clone == CloneMode::Full {
+        return Err(Error::fault(
+            "clone",
+            "what goes on with a memory goes on with its disks, too: it stands on the snapshot",
+            "leave `full` or `instant` out",
+        ));
+    }
+    if request.snapshot.is_some() {
+        return Ok(());
+    }
+    let name = &source.meta.name;
+    let refused = |detail: String, hint: String| Err(Error::Refused { code: "cannot_go_on", detail, hint });
+    let Some(guest) = source.status.guest.as_ref().filter(|guest| guest.agent) else {
+        return refused(
+            format!(
+                "the guest agent of {name} does not answer, so nobody could tell the copies who they are"
+            ),
+            format!("start {name} and its agent first, or clone it without `--instant`"),
+        );
+    };
+    if guest.os.as_ref().is_some_and(|os| os.contains("Windows")) {
+        return refused(
+            format!(
+                "{name} runs {}, whose identity is not made anew",
+                guest.os.as_deref().unwrap_or_default()
+            ),
+            "clone it without `--instant`".into(),
+        );
+    }
+    Ok(())
+}
+
 /// The snapshot that the clones are made from, named after the first of them.
-async fn take(app: &Arc<App>, caller: &Caller, source: &Vm, first: &Name, dry_run: bool) -> Result<Snapshot> {
+async fn take(
+    app: &Arc<App>,
+    caller: &Caller,
+    source: &Vm,
+    request: &CloneRequest,
+    dry_run: bool,
+) -> Result<Snapshot> {
     const END: &str = "-base";
-    let start: String = first.as_str().chars().take(NAME_LENGTH_MAX - END.len()).collect();
+    let start: String = request.names[0].as_str().chars().take(NAME_LENGTH_MAX - END.len()).collect();
     let name = format!("{}{END}", start.trim_end_matches('-'));
     let name = Name::new(name).expect("the start of a name, and an end of letters");
     let mut spec = SnapshotSpec::new(source.meta.name.clone());
     spec.quiesce = Quiesce::Auto;
     spec.for_clones = true;
+    spec.memory = request.instant;
     spec.note = format!("for clones of {}", source.meta.name);
     let _admission = app.admission(true).await;
     let mut change = Change::new(app);
@@ -106,6 +150,13 @@ fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
     (spec.resets, spec.starts) = (0, 0);
     (spec.revert, spec.host, spec.moving) = (None, None, None);
     spec.init.hostname = None;
+    spec.clone_of = Some(CloneOf {
+        snapshot: snapshot.meta.name.clone(),
+        memory: request.instant,
+        identity: request.identity,
+        vm: None,
+        macs: Default::default(),
+    });
     for nic in &mut spec.nics {
         (nic.mac, nic.address) = (None, None);
         // A port of the host leads to one guest.

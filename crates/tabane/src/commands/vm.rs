@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
-use tabane_model::{CloneMode, Name, Nic, Vm, VmDisk, VmSpec, api::CloneRequest};
+use tabane_model::{CloneMode, Identity, Name, Nic, Vm, VmDisk, VmSpec, api::CloneRequest};
 
 use super::{DONE, console, exec, metrics, objects};
 use crate::{
@@ -91,7 +91,9 @@ async fn clone(context: &Context, clone: VmClone) -> Result<()> {
         names,
         clone: if clone.full { CloneMode::Full } else { CloneMode::Linked },
         snapshot: clone.snapshot,
-        start: clone.start,
+        instant: clone.instant,
+        identity: if clone.keep_identity { Identity::Keep } else { Identity::Renew },
+        start: clone.start || clone.instant,
     };
     let call = Call { dry_run: clone.change.dry_run, ..Call::default() };
     let mut made = client.clone_vm(clone.vm.as_str(), &request, &call).await?;
