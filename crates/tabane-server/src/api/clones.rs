@@ -84,6 +84,16 @@ fn check_names(app: &App, request: &CloneRequest) -> Result<()> {
     Ok(())
 }
 
+/// The one of earlier clones of these names may still be there.
+fn free_name(app: &App, first: &Name) -> Name {
+    let ends = std::iter::once("-base".to_owned()).chain((2..).map(|n| format!("-base-{n}")));
+    let mut names = ends.map(|end| {
+        let start: String = first.as_str().chars().take(NAME_LENGTH_MAX - end.len()).collect();
+        Name::new(format!("{}{end}", start.trim_end_matches('-'))).expect("the start of a name, and letters")
+    });
+    names.find(|name| app.cache.get::<Snapshot>(name.as_str()).is_none()).expect("there is no last number")
+}
+
 /// Whether copies can go on where the VM stands: they have to be told who they are, by its agent.
 fn can_go_on(source: &Vm, request: &CloneRequest) -> Result<()> {
     if request.clone == CloneMode::Full {
@@ -126,10 +136,7 @@ async fn take(
     request: &CloneRequest,
     dry_run: bool,
 ) -> Result<Snapshot> {
-    const END: &str = "-base";
-    let start: String = request.names[0].as_str().chars().take(NAME_LENGTH_MAX - END.len()).collect();
-    let name = format!("{}{END}", start.trim_end_matches('-'));
-    let name = Name::new(name).expect("the start of a name, and an end of letters");
+    let name = free_name(app, &request.names[0]);
     let mut spec = SnapshotSpec::new(source.meta.name.clone());
     spec.quiesce = Quiesce::Auto;
     spec.for_clones = true;
