@@ -2,7 +2,9 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use tabane_model::{Disk, DiskPhase, Image, ImagePhase, Kind, Power, Snapshot, SnapshotPhase, VmPhase};
+use tabane_model::{
+    CloneOf, Disk, DiskPhase, Identity, Image, ImagePhase, Kind, Power, Snapshot, SnapshotPhase, VmPhase,
+};
 
 use crate::{Error, Result, admit, app::App, cache::Object};
 
@@ -11,6 +13,8 @@ pub enum Until {
     Running,
     /// The guest agent answers.
     Agent,
+    /// The guest agent answers, and the guest of a clone knows that it is a machine of its own.
+    Identity,
     Stopped,
     Paused,
     Ready,
@@ -26,6 +30,7 @@ impl FromStr for Until {
         Ok(match text {
             "running" => Self::Running,
             "agent" => Self::Agent,
+            "identity" => Self::Identity,
             "stopped" => Self::Stopped,
             "paused" => Self::Paused,
             "ready" => Self::Ready,
@@ -35,7 +40,7 @@ impl FromStr for Until {
                 return Err(Error::fault(
                     "wait",
                     format!("{:?} is nothing to wait for", text.chars().take(20).collect::<String>()),
-                    "use running, agent, stopped, paused, ready, observed or deleted",
+                    "use running, agent, identity, stopped, paused, ready, observed or deleted",
                 ));
             }
         })
@@ -47,6 +52,7 @@ impl Until {
         match self {
             Self::Running => "running",
             Self::Agent => "an answer of the guest agent",
+            Self::Identity => "an identity of its own",
             Self::Stopped => "stopped",
             Self::Paused => "paused",
             Self::Ready => "ready",
@@ -78,7 +84,7 @@ impl Until {
                 if current
                     && held
                     && vm.status.last_exit.is_some()
-                    && matches!(self, Self::Running | Self::Agent)
+                    && matches!(self, Self::Running | Self::Agent | Self::Identity)
                 {
                     // Stopped although it is to be on: it is held, or waits for its next try.
                     let held = vm.status.conditions.iter().any(|c| c.kind == "power" && c.reason == "held");
@@ -90,6 +96,12 @@ impl Until {
                     Self::Running => phase == VmPhase::Running,
                     Self::Agent => {
                         phase == VmPhase::Running && vm.status.guest.as_ref().is_some_and(|g| g.agent)
+                    }
+                    Self::Identity => {
+                        let renews = |c: &CloneOf| c.identity == Identity::Renew;
+                        let renewed = vm.status.conditions.iter().any(|c| c.kind == "identity" && c.met);
+                        Self::Agent.is_reached(object)?
+                            && (renewed || !vm.spec.clone_of.as_ref().is_some_and(renews))
                     }
                     Self::Stopped => current && phase == VmPhase::Stopped,
                     Self::Paused => phase == VmPhase::Paused,

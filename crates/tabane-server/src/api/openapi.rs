@@ -328,7 +328,7 @@ fn change_parameters() -> Vec<Parameter> {
             "wait",
             Query,
             Type::String,
-            "running, agent, stopped, paused, ready, observed or deleted.",
+            "running, agent, identity, stopped, paused, ready, observed or deleted.",
         ),
         parameter("timeout_s", Query, Type::Integer, "How long to wait: 60 unless stated, 3600 at most."),
         parameter("If-Match", Header, Type::String, "Only if the object still has this ETag."),

@@ -19,6 +19,7 @@ mod e2e_hosts;
 mod e2e_hotplug;
 mod e2e_images;
 mod e2e_imports;
+mod e2e_instant;
 mod e2e_kvm;
 mod e2e_metrics;
 mod e2e_networks;
