@@ -112,7 +112,8 @@ pub struct Up {
 }
 
 /// What can be waited for. Checked here too: the server hears of it only after the change was made.
-const WAITS: [&str; 7] = ["running", "agent", "stopped", "paused", "ready", "observed", "deleted"];
+const WAITS: [&str; 8] =
+    ["running", "agent", "identity", "stopped", "paused", "ready", "observed", "deleted"];
 
 /// How a change is made.
 #[derive(Args, Clone, Default)]

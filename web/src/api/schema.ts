@@ -1022,10 +1022,30 @@ export interface components {
         };
         /** @enum {string} */
         CloneMode: "linked" | "full";
+        /** @description What a VM was copied from. */
+        CloneOf: {
+            identity?: components["schemas"]["Identity"];
+            /** @description Its MAC addresses, by nic. Written by the server. */
+            macs?: {
+                [key: string]: string;
+            };
+            /**
+             * @description It does not boot, but goes on where the snapshot's memory stands. It is cut off from its networks until it has an
+             *     identity of its own.
+             */
+            memory?: boolean;
+            snapshot: components["schemas"]["Name"];
+            /** @description Identity of the VM that the snapshot is of. Written by the server. */
+            vm?: string | null;
+        };
         /** @description Asks for copies of a VM. They are made from one snapshot, and differ in name, MACs and addresses. */
         CloneRequest: {
             /** @description `full` copies all data; a linked clone stands on the snapshot, which stays for as long as it does. */
             clone?: components["schemas"]["CloneMode"];
+            /** @description Whether the guest agent makes the copies machines of their own. */
+            identity?: components["schemas"]["Identity"];
+            /** @description They go on where the memory of the VM, or of the snapshot, stands, in place of booting. */
+            instant?: boolean;
             /** @description Names of the new VMs, 100 at most. */
             names: components["schemas"]["Name"][];
             snapshot?: components["schemas"]["Name"] | null;
@@ -1251,6 +1271,11 @@ export interface components {
             qemu_version?: string | null;
             version?: string;
         };
+        /**
+         * @description Who the guest takes itself for.
+         * @enum {string}
+         */
+        Identity: "renew" | "keep";
         /** @description An image that VMs are made from. */
         Image: {
             meta: components["schemas"]["Meta"];
@@ -1788,6 +1813,7 @@ export interface components {
         VmSpec: {
             accel?: components["schemas"]["Accel"];
             boot_image?: components["schemas"]["Name"] | null;
+            clone_of?: components["schemas"]["CloneOf"] | null;
             cpu_model?: string | null;
             /** Format: int32 */
             cpus: number;
@@ -2012,7 +2038,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2053,7 +2079,7 @@ export interface operations {
     get_disk: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2092,7 +2118,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2138,7 +2164,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2187,7 +2213,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2281,7 +2307,7 @@ export interface operations {
     get_event: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2370,7 +2396,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2411,7 +2437,7 @@ export interface operations {
     get_flavor: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2450,7 +2476,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2496,7 +2522,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2545,7 +2571,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2668,7 +2694,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2709,7 +2735,7 @@ export interface operations {
     get_host: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2748,7 +2774,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2794,7 +2820,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -2843,7 +2869,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3104,7 +3130,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3145,7 +3171,7 @@ export interface operations {
     get_image: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3184,7 +3210,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3230,7 +3256,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3279,7 +3305,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3530,7 +3556,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3571,7 +3597,7 @@ export interface operations {
     get_network: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3610,7 +3636,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3656,7 +3682,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3705,7 +3731,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3828,7 +3854,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3869,7 +3895,7 @@ export interface operations {
     get_pool: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3908,7 +3934,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -3954,7 +3980,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4003,7 +4029,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4180,7 +4206,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4221,7 +4247,7 @@ export interface operations {
     get_snapshot: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4260,7 +4286,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4306,7 +4332,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4355,7 +4381,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4481,7 +4507,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4522,7 +4548,7 @@ export interface operations {
     get_token: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4561,7 +4587,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4660,7 +4686,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4701,7 +4727,7 @@ export interface operations {
     get_vm: {
         parameters: {
             query?: {
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4740,7 +4766,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4786,7 +4812,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;
@@ -4835,7 +4861,7 @@ export interface operations {
             query?: {
                 /** @description Answer with what would change, and change nothing. */
                 dry_run?: boolean;
-                /** @description running, agent, stopped, paused, ready, observed or deleted. */
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
                 wait?: string;
                 /** @description How long to wait: 60 unless stated, 3600 at most. */
                 timeout_s?: number;

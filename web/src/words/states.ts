@@ -71,6 +71,7 @@ const WORDS: Record<string, MessageDescriptor> = {
   on: msg({ context: "power", message: "on" }),
   "forced-off": msg({ context: "power", message: "forced off" }),
   agent: msg({ context: "condition", message: "Guest agent" }),
+  identity: msg({ context: "condition", message: "Identity" }),
   disks: msg({ context: "condition", message: "Disks" }),
   network: msg({ context: "condition", message: "Network" }),
   storage: msg({ context: "condition", message: "Storage" }),

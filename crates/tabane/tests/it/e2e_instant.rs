@@ -54,12 +54,12 @@ fn make_somebody(world: &World, vm: &str) {
         vm,
         "set -e
         mkdir -p /etc/ssh
-        for kind in ed25519 ecdsa; do ssh-keygen -q -t $kind -N '' -f /etc/ssh/ssh_host_${kind}_key; done
+        ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
         echo 0123456789abcdef0123456789abcdef > /etc/machine-id
         echo somebody > /etc/hostname
         echo '127.0.1.1 web.example.org web' >> /etc/hosts
         echo tuned > /mnt/tuned
-        sleep 100000 &
+        sleep 100000 > /dev/null 2>&1 < /dev/null &
         echo $! > /run/sleeper
         sync",
     );
@@ -68,13 +68,13 @@ fn make_somebody(world: &World, vm: &str) {
 /// One line each: what no two machines may have in common.
 const SHOW: &str = "cat /etc/machine-id /proc/sys/kernel/hostname /etc/hostname /sys/class/net/eth0/address
     ip -4 -o addr show dev eth0 | tr -s ' ' | cut -d ' ' -f 4
-    cat /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/ssh_host_ecdsa_key.pub | cut -d ' ' -f 2
+    cut -d ' ' -f 2 /etc/ssh/ssh_host_ed25519_key.pub
     head -c 32 /dev/urandom | od -A n -t x1 | tr -d ' \\n'; echo
     cat /proc/sys/kernel/random/uuid
     kill -0 $(cat /run/sleeper) && echo goes on
-    cat /mnt/tuned; grep -c 'web' /etc/hosts";
+    cat /mnt/tuned; grep -c web /etc/hosts || true";
 /// Lines of [`SHOW`] that differ; others follow.
-const OWN: usize = 9;
+const OWN: usize = 8;
 
 /// What its firmware tells the guest when it is copied.
 fn generation(pid: u64) -> String {
@@ -142,7 +142,7 @@ fn e2e_instant_clones_go_on_and_no_two_are_the_same_machine() {
         world.ok(&[&delete[..], &["--wait", "deleted"]].concat());
     }
     let now = world.exec("web", SHOW);
-    let same: Vec<(&str, &str)> = before.lines().zip(now.lines()).take(7).collect();
+    let same: Vec<(&str, &str)> = before.lines().zip(now.lines()).take(6).collect();
     assert!(same.iter().all(|(was, is)| was == is), "the source stays who it is: {same:?}");
     assert_eq!(world.vm_pid("web"), pid, "and ran on");
     assert_eq!(helpers(&world), 0);
@@ -165,7 +165,10 @@ fn e2e_an_instant_clone_is_not_heard_before_it_knows_who_it_is() {
     world.ok(&["network", "create", "lan", "--cidr", "10.92.0.0/24"]);
     world.tiny_vm("web", &["--network", "lan"]);
     // Somebody who talks all the time, and whose agent hears nothing.
-    world.exec("web", "ping 10.92.0.1 > /dev/null & (sleep 2; kill -STOP $(pidof qemu-ga)) &");
+    world.exec(
+        "web",
+        "(ping 10.92.0.1 & sleep 2; kill -STOP $(pidof qemu-ga)) > /dev/null 2>&1 < /dev/null &",
+    );
     std::thread::sleep(Duration::from_secs(4));
     world.ok(&["snapshot", "create", "web", "deaf", "--memory"]);
     world.ok(&["vm", "clone", "web", "mute", "--instant", "--snapshot", "deaf", "--wait", "running"]);
@@ -185,7 +188,6 @@ fn e2e_an_instant_clone_is_not_heard_before_it_knows_who_it_is() {
     world.ok(&["vm", "force-off", "mute", "--wait", "stopped"]);
     world.ok(&["vm", "start", "mute", "--wait", "identity", "--timeout", "240"]);
     let address = world.get("vm", "mute")["spec"]["nics"][0]["address"].as_str().unwrap().to_owned();
-    world.exec("web", "true");
     assert!(world.exec("mute", "ip -4 -o addr show dev eth0").contains(&address));
     world.exec("mute", "ping -c 1 -W 5 10.92.0.1");
     assert!(heard(&world, "mute") > 0);

@@ -2,6 +2,7 @@
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { useState } from "react";
 import { address, post } from "~/api/client";
+import { useObject } from "~/api/live";
 import { type Vm, path } from "~/api/objects";
 import { Cli } from "~/design/Cli";
 import { Checkbox, NumberField, Select, TextField } from "~/design/fields";
@@ -12,27 +13,36 @@ export function Clone({ vm, snapshot, onClose }: { vm: Vm; snapshot?: string; on
   const source = vm.meta.name;
   const [name, setName] = useState(`${source}-copy`);
   const [count, setCount] = useState(1);
-  const [full, setFull] = useState("linked");
+  const [kind, setKind] = useState("linked");
   const [start, setStart] = useState(true);
+  const base = useObject("snapshot", snapshot);
+  const instant = kind === "instant";
+  // Copies go on with a memory only if somebody can tell them who they are.
+  const canGoOn = snapshot ? !!base?.spec.memory : vm.status?.phase === "running" && !!vm.status.guest?.agent;
   const names = count === 1 ? [name] : Array.from({ length: count }, (_, i) => `${name}-${i + 1}`);
   const { busy, problem, submit } = useForm(async () => {
-    await post(path("vm", source, "clone"), { names, clone: full, start, ...(snapshot ? { snapshot } : {}) });
+    await post(path("vm", source, "clone"), { names, ...(instant ? { instant } : { clone: kind }), start: start || instant, ...(snapshot ? { snapshot } : {}) });
     say(<Plural value={names.length} one="# clone is being made." other="# clones are being made." />);
     onClose();
   });
-  const command = ["tabane vm clone", source, name, ...(count > 1 ? ["--count", String(count)] : []), ...(full === "full" ? ["--full"] : []), ...(snapshot ? ["--snapshot", snapshot] : []), ...(start ? ["--start"] : [])].join(" ");
+  const command = ["tabane vm clone", source, name, ...(count > 1 ? ["--count", String(count)] : []), ...(kind === "linked" ? [] : [`--${kind}`]), ...(snapshot ? ["--snapshot", snapshot] : []), ...(start && !instant ? ["--start"] : [])].join(" ");
   return (
     <Dialog title={t`Clone ${source}`} onClose={onClose}>
       <form onSubmit={submit} className="grid gap-4">
-        <p className="text-muted"><Trans>Each clone has its own name, MACs and addresses.</Trans></p>
+        <p className="text-muted"><Trans>Each clone has its own name, MACs and addresses. Its guest agent gives it a machine-id, SSH host keys and random numbers of its own.</Trans></p>
         <div className="grid gap-4 sm:grid-cols-2">
           <TextField label={t`Name`} value={name} onChange={setName} mono autoFocus isRequired hint={count > 1 ? `${names[0]} … ${names.at(-1)}` : undefined} />
           <NumberField label={t`How many`} value={count} onChange={(v) => setCount(Math.round(v))} min={1} max={100} />
-          <Select label={t`How it is made`} value={full} onChange={setFull} choices={[
+          <Select label={t`How it is made`} value={kind} onChange={setKind} choices={[
             { id: "linked", name: t`Linked clone`, told: t`At once; stands on a snapshot of the VM` }, { id: "full", name: t`Full copy`, told: t`Independent of the VM` },
+            ...(canGoOn ? [{ id: "instant", name: t`Instant clone`, told: t`Does not boot: goes on where the memory stands` }] : []),
           ]} />
         </div>
-        <Checkbox isSelected={start} onChange={setStart}><Trans>Start it at once</Trans></Checkbox>
+        {instant ? (
+          <p className="text-muted"><Trans>It runs at once, and is cut off from its networks until it knows that it is a machine of its own.</Trans></p>
+        ) : (
+          <Checkbox isSelected={start} onChange={setStart}><Trans>Start it at once</Trans></Checkbox>
+        )}
         {problem ? <ProblemNote problem={problem} /> : null}
         <Cli commands={[command]} />
         <FormEnd onCancel={onClose} submit={t`Clone`} busy={busy} isDisabled={!name} />

@@ -50,8 +50,9 @@ oldshort=${old%%.*}
 printf '%s' "$short" >/proc/sys/kernel/hostname && say hostname "$short"
 [ -f /etc/hostname ] && printf '%s\n' "$short" >/etc/hostname
 if [ -f /etc/hosts ] && [ -n "$oldshort" ] && [ "$oldshort" != localhost ]; then
-	sed "s/\([[:space:]]\)$oldshort\(\.[^[:space:]]*\)\{0,1\}\([[:space:]]\|\$\)/\1$short\2\3/g" /etc/hosts \
-		>/etc/hosts.tabane && cat /etc/hosts.tabane >/etc/hosts
+	# Twice, since neighbours share the space between them.
+	change="s/\([[:space:]]\)$oldshort\(\.[^[:space:]]*\)\{0,1\}\([[:space:]]\|\$\)/\1$short\2\3/g"
+	sed -e "$change" -e "$change" /etc/hosts >/etc/hosts.tabane && cat /etc/hosts.tabane >/etc/hosts
 	rm -f /etc/hosts.tabane
 fi
 
