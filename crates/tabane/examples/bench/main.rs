@@ -17,6 +17,7 @@ mod by_hand;
 mod clone;
 mod console;
 mod idle;
+mod instant;
 mod metrics;
 mod scale;
 mod start;
@@ -43,6 +44,9 @@ async fn main() -> Result<()> {
     }
     if runs("clone") {
         figures.insert("clone".into(), clone::clone().await?);
+    }
+    if runs("instant") {
+        figures.insert("instant".into(), instant::instant().await?);
     }
     if runs("console") {
         figures.insert("console".into(), console::console().await?);
@@ -105,7 +109,7 @@ pub fn spread(mut samples: Vec<f64>) -> Value {
     samples.sort_by(f64::total_cmp);
     let at = |q: f64| samples[((samples.len() - 1) as f64 * q).round() as usize];
     let round = |v: f64| (v * 100.0).round() / 100.0;
-    json!({ "min": round(at(0.0)), "median": round(at(0.5)), "p99": round(at(0.99)), "max": round(at(1.0)), "samples": samples.len() })
+    json!({ "min": round(at(0.0)), "median": round(at(0.5)), "p95": round(at(0.95)), "p99": round(at(0.99)), "max": round(at(1.0)), "samples": samples.len() })
 }
 
 pub fn median(value: &Value) -> f64 {

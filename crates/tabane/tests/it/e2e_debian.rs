@@ -46,29 +46,34 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
             && guest["os"].to_string().contains("Debian")
             && mounts.contains("\"/\"")
     });
-    a_template_of_it_is_another_machine(&world);
+    let seen = a_template_of_it_is_another_machine(&world);
+    instant_clones_of_that_are_others_again(&world, seen);
 }
 
+/// What no two machines may have in common: machine-id and host key.
+const IDENTITY: &str = "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2";
+
 /// What is made from a template of the guest has its files, and nothing that is its own.
-fn a_template_of_it_is_another_machine(world: &World) {
+fn a_template_of_it_is_another_machine(world: &World) -> BTreeSet<String> {
+    world.ok(&["network", "create", "lan", "--cidr", "10.94.0.0/24"]);
     world.exec(
         "deb",
         "logger mark-$((40+2)) && echo ls > /root/.bash_history && echo kept > /root/kept && rm /root/own-user-data && sync",
     );
     world.ok(&["template", "create", "golden", "--vm", "deb", "--remove-user", "ada"]);
     // The machine that it was made of is as it was.
-    let identity = "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2";
-    let mut seen: BTreeSet<String> = world.exec("deb", identity).lines().map(String::from).collect();
+    let mut seen: BTreeSet<String> = world.exec("deb", IDENTITY).lines().map(String::from).collect();
     assert!(world.exec("deb", "getent passwd ada").starts_with("ada:"));
     world.ok(&["vm", "force-off", "deb"]);
 
     let many =
         ["vm", "create", "web", "--template", "golden", "--count", "2", "--hostname", "node{n}.example.org"];
-    world.ok(&[&many[..], &["--start", "--wait", "agent", "--timeout", "500"]].concat());
+    let lan = ["--network", "lan", "--start", "--wait", "agent", "--timeout", "500"];
+    world.ok(&[&many[..], &lan].concat());
     for number in 1..=2 {
         let vm = format!("web-{number}");
         world.exec(&vm, "cloud-init status --wait >/dev/null; true");
-        let own = world.exec(&vm, identity);
+        let own = world.exec(&vm, IDENTITY);
         assert!(own.lines().all(|line| line.len() >= 32 && seen.insert(line.to_owned())), "{vm}: {own}");
         assert_eq!(world.exec(&vm, "hostname -f").trim(), format!("node{number}.example.org"));
         assert_eq!(world.exec(&vm, "cat /root/kept"), "kept\n");
@@ -81,4 +86,39 @@ fn a_template_of_it_is_another_machine(world: &World) {
         );
     }
     assert_eq!(seen.len(), 6, "three machines, each with two things of its own");
+    world.ok(&["vm", "force-off", "web-2"]);
+    seen
+}
+
+/// Clones that go on with the memory of a guest are other machines at once, and stay so when they boot.
+fn instant_clones_of_that_are_others_again(world: &World, mut seen: BTreeSet<String>) {
+    world.exec("web-1", "echo tuned > /dev/shm/tuned; systemctl enable --now ssh 2>/dev/null; true");
+    let clone = ["vm", "clone", "web-1", "go", "--instant", "--count", "2"];
+    world.ok(&[&clone[..], &["--wait", "identity", "--timeout", "600"]].concat());
+    let shown = |vm: &str| {
+        let nic = "ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1";
+        world.exec(vm, &format!("{IDENTITY}; hostname; {nic}"))
+    };
+    let mut before = Vec::new();
+    for vm in ["go-1", "go-2"] {
+        assert_eq!(world.exec(vm, "cat /dev/shm/tuned /root/kept"), "tuned\nkept\n", "it went on");
+        let text = shown(vm);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[..2].iter().all(|line| seen.insert((*line).to_owned())), "{vm}: {text}");
+        assert_eq!(lines[2], vm);
+        let address = world.get("vm", vm)["spec"]["nics"][0]["address"].clone();
+        assert_eq!(Some(lines[3]), address.as_str(), "its own address and no other: {text}");
+        world.exec(vm, "ping -c 1 -W 10 10.94.0.1");
+        before.push(text);
+    }
+    let keys = "ssh-keyscan -t ed25519 localhost 2>/dev/null | cut -d' ' -f3";
+    assert_eq!(world.exec("go-1", keys).trim(), before[0].lines().nth(1).unwrap(), "what sshd shows");
+
+    // The disks know it, too, and cloud-init does not take this for another first boot.
+    world.ok(&["vm", "shutdown", "go-1", "--wait", "stopped", "--timeout", "200"]);
+    world.ok(&["vm", "start", "go-1", "--wait", "agent", "--timeout", "400"]);
+    world.exec("go-1", "cloud-init status --wait >/dev/null; true");
+    world.eventually("it has its address", || shown("go-1").lines().count() == 4);
+    assert_eq!(shown("go-1"), before[0]);
+    assert_eq!(world.exec("go-1", "cat /dev/shm/tuned 2>/dev/null; true"), "", "it has booted");
 }
