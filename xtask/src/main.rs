@@ -36,7 +36,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         return Ok(());
     };
     match command.as_str() {
-        "setup" => setup::run(),
+        "setup" => setup::for_tests(),
         "demo" => demo::run(rest),
         "test" => test::all(),
         "tidy" => tidy::run(),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::run;
 
@@ -23,8 +23,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("grub-common", "boot loaders of images"),
     ("grub-pc-bin", "boot loaders of images"),
     ("cpio", "tests of initramfs"),
-    ("libvmdk-utils", "second opinion on exports"),
-    ("libvhdi-utils", "second opinion on exports"),
+    ("python3-libvmdk", "second opinion on exports"),
+    ("python3-libvhdi", "second opinion on exports"),
+    ("python3-pip", "second opinion on exports"),
     ("lz4", "tests of kernels"),
     ("xfsprogs", "tests of reflinks"),
     ("xz-utils", "unpacks kernels"),
@@ -40,7 +41,23 @@ const PACKAGES: &[(&str, &str)] = &[
     ("fonts-noto-cjk", "Japanese in tests of the web console"),
 ];
 
-/// As [`run`], without a word when nothing is missing.
+/// A reader of disks that Debian does not have, at the version that was tried.
+const READER: &str = "dissect.hypervisor==3.21";
+
+/// As [`run`], and Python's packages for the tests, beside what is built.
+pub fn for_tests() -> Result<()> {
+    run()?;
+    let folder = run::target().join("second-opinions");
+    let known = folder.join("installed");
+    if std::fs::read_to_string(&known).is_ok_and(|text| text == READER) {
+        return Ok(());
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
+    run::say_and_run(Command::new("/usr/bin/python3").args(pip).arg(&folder).arg(READER))?;
+    std::fs::write(&known, READER).with_context(|| format!("cannot write {}", known.display()))
+}
+
+/// Without a word when nothing is missing.
 pub fn run() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {

@@ -10,7 +10,7 @@ use crate::{console, run, setup, tidy};
 const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
 
 pub fn all() -> Result<()> {
-    setup::run()?;
+    setup::for_tests()?;
     console::build()?;
     console::check()?;
     run::cargo(&["fmt", "--all", "--check"])?;
@@ -30,7 +30,7 @@ pub fn browser() -> Result<()> {
 }
 
 pub fn end_to_end() -> Result<()> {
-    setup::run()?;
+    setup::for_tests()?;
     tests("e2e", "e2e_")
 }
 
