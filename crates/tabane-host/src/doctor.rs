@@ -1,5 +1,6 @@
 //! Looks at a host and says what is missing, and how to mend it.
 
+mod disks;
 mod orphans;
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
@@ -64,6 +65,11 @@ pub async fn examine(folder: &Path) -> Vec<Finding> {
     }
     data_folder(folder, &mut findings);
     let orphans = orphans::find(Path::new("/proc"), Path::new("/sys/class/net"));
+    let disks = disks::examine(&crate::Config::new(folder, "doctor".parse().expect("is a name")).folders());
+    if disks.is_empty() {
+        findings.push(finding(Severity::Fine, "disks", "every file has its place", ""));
+    }
+    findings.extend(disks);
     if orphans.is_empty() {
         findings.push(finding(Severity::Fine, "leftovers", "none", ""));
     }
