@@ -5,12 +5,13 @@
 use std::{
     io::SeekFrom,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use tabane_client::{Call, Client, Stream};
+use tabane_client::{Call, Client, Error, Stream};
 use tabane_model::{
     Meta, Name, Problem, Resource, Snapshot, SnapshotSpec,
     api::{ExportFormat, ExportRequest, export_frame},
@@ -26,6 +27,8 @@ use crate::{arguments::VmExport, context::Context};
 /// A snapshot for an export that was cut short goes by itself after this time.
 const SNAPSHOT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 const SNAPSHOT_WAIT_S: u64 = 600;
+/// A host or a server that is started anew is back by then. The snapshot holds what is exported meanwhile.
+const PAUSES_S: [u64; 5] = [1, 2, 5, 10, 20];
 
 pub async fn run(context: &Context, export: VmExport) -> Result<()> {
     let Some(to) = context.global.output.as_ref().map(PathBuf::from) else {
@@ -67,12 +70,22 @@ async fn save(client: &Client, snapshot: &Name, request: &ExportRequest, to: &Pa
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let stream = client.export(snapshot.as_str(), request).await?;
-    let length = match receive(stream, &part, request.format).await {
-        Ok(length) => length,
-        Err(error) => {
-            let _ = std::fs::remove_file(&part);
-            return Err(error);
+    let mut pauses = PAUSES_S.iter();
+    let length = loop {
+        let error = match once(client, snapshot, request, &part).await {
+            Ok(length) => break length,
+            Err(error) => error,
+        };
+        let passing = error.downcast_ref::<Error>().is_some_and(Error::is_passing);
+        match pauses.next().filter(|_| passing) {
+            Some(pause) => {
+                eprintln!("{error:#}; from the beginning in {pause} s");
+                tokio::time::sleep(Duration::from_secs(*pause)).await;
+            }
+            None => {
+                let _ = std::fs::remove_file(&part);
+                return Err(error);
+            }
         }
     };
     std::fs::rename(&part, to)
@@ -83,6 +96,10 @@ async fn save(client: &Client, snapshot: &Name, request: &ExportRequest, to: &Pa
     Ok(())
 }
 
+async fn once(client: &Client, snapshot: &Name, request: &ExportRequest, part: &Path) -> Result<u64> {
+    receive(client.export(snapshot.as_str(), request).await?, part, request.format).await
+}
+
 /// Writes what the host sends; answers the length.
 async fn receive(mut stream: Stream, part: &Path, format: ExportFormat) -> Result<u64> {
     let mut file = File::create(part).await.with_context(|| format!("cannot write {}", part.display()))?;
@@ -91,7 +108,7 @@ async fn receive(mut stream: Stream, part: &Path, format: ExportFormat) -> Resul
     bar.set_message("converting");
     let (mut digest, mut length, mut written) = (blake3::Hasher::new(), 0u64, 0u64);
     loop {
-        let (kind, payload) = frame(&mut stream).await.context("the host broke off; try it again")?;
+        let (kind, payload) = frame(&mut stream).await?;
         match kind {
             export_frame::PROGRESS => {
                 let fraction = f32::from_be_bytes(payload.as_slice().try_into()?);
@@ -133,13 +150,17 @@ async fn receive(mut stream: Stream, part: &Path, format: ExportFormat) -> Resul
     }
 }
 
+fn broke_off(source: std::io::Error) -> Error {
+    Error::Broken { source }
+}
+
 async fn frame(stream: &mut Stream) -> Result<(u8, Vec<u8>)> {
-    let kind = stream.read_u8().await?;
-    let length = stream.read_u32().await? as usize;
+    let kind = stream.read_u8().await.map_err(broke_off)?;
+    let length = stream.read_u32().await.map_err(broke_off)? as usize;
     if length > export_frame::LENGTH_MAX {
         bail!("a frame of {length} bytes is too long");
     }
     let mut payload = vec![0; length];
-    stream.read_exact(&mut payload).await?;
+    stream.read_exact(&mut payload).await.map_err(broke_off)?;
     Ok((kind, payload))
 }

@@ -103,8 +103,9 @@ fn e2e_clones_survive_an_agent_that_dies_while_they_are_made() {
         ]);
     }
     world.answers("web");
-    let told = world.ok(&["vm", "delete", "web", "--wait", "deleted"]);
+    world.healthy();
+    world.ok(&["vm", "delete", "web", "--wait", "deleted"]);
     let pool = world.path().join("host/pool");
     world.eventually("nothing is left", || std::fs::read_dir(&pool).unwrap().count() == 0);
-    drop(told);
+    world.healthy();
 }

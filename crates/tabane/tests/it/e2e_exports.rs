@@ -19,6 +19,42 @@ fn is_installed(program: &str) -> bool {
     found
 }
 
+#[test]
+fn e2e_an_export_goes_on_when_the_host_dies_and_leaves_nothing_when_it_is_killed() {
+    let mut world = World::with_tiny();
+    world.tiny_vm("web", &["--disk", "1GiB"]);
+    world.exec("web", "dd if=/dev/urandom of=/mnt/data bs=1M count=40 2>/dev/null; sync");
+    world.ok(&["snapshot", "create", "web", "fixed"]);
+    let folder = world.path().to_owned();
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let whole = file("whole.ova");
+    world.ok(&["vm", "export", "web", "--snapshot", "fixed", "-o", &whole]);
+    let expected = std::fs::read(&whole).unwrap();
+    for round in 0..6u64 {
+        let to = file(&format!("{round}.ova"));
+        let pause = std::time::Duration::from_millis(40 + round * 170);
+        let export = ["vm", "export", "web", "--snapshot", "fixed", "-o", &to];
+        let mut child = world.command(&export).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(pause);
+        if round % 2 == 0 {
+            world.kill_up();
+            world.up();
+            assert!(child.wait().unwrap().success(), "round {round}");
+            assert!(std::fs::read(&to).unwrap() == expected, "round {round}: another file");
+        } else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let left = Path::new(&to);
+            assert!(!left.exists() || std::fs::read(left).unwrap() == expected, "half a file has its name");
+        }
+    }
+    world.answers("web");
+    world.healthy();
+    world.ok(&["snapshot", "delete", "fixed", "--wait", "deleted"]);
+    world.ok(&["vm", "delete", "web", "--wait", "deleted"]);
+    world.healthy();
+}
+
 /// The SHA-256 of a disk's content, as somebody else's reader has it.
 fn second_opinion(folder: &Path, reader: &str, name: &str) -> Option<String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/second_opinion.py");

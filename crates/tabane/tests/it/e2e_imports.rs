@@ -157,5 +157,5 @@ fn e2e_an_import_that_is_killed_again_and_again_goes_on_and_makes_one_vm() {
     assert!(!images(&world).contains("import-"), "{}", images(&world));
     let copies = world.ok(&["vm", "list", "-o", "json"]).matches("\"imported-from\"").count();
     assert_eq!(copies, 1);
-    world.eventually("nothing is left over", || world.run(&["doctor"]).status.success());
+    world.healthy();
 }

@@ -75,6 +75,7 @@ const SHOW: &str = "cat /etc/machine-id /proc/sys/kernel/hostname /etc/hostname 
     cat /mnt/tuned; grep -c web /etc/hosts || true";
 /// Lines of [`SHOW`] that differ; others follow.
 const OWN: usize = 8;
+const ADDRESS: usize = 4;
 
 /// What its firmware tells the guest when it is copied.
 fn generation(pid: u64) -> String {
@@ -136,6 +137,8 @@ fn e2e_instant_clones_go_on_and_no_two_are_the_same_machine() {
         for address in [other, source] {
             world.exec(&format!("{name}-1"), &format!("ping -c 1 -W 5 {}", address.as_str().unwrap()));
         }
+        // Addresses of machines that are gone are given again.
+        own[ADDRESS] = before.lines().nth(ADDRESS).map(str::to_owned).into_iter().collect();
         let names: Vec<String> = (1..=AT_ONCE).map(|i| format!("{name}-{i}")).collect();
         let delete: Vec<&str> =
             ["vm", "delete"].into_iter().chain(names.iter().map(String::as_str)).collect();
@@ -231,9 +234,8 @@ fn e2e_instant_clones_survive_an_agent_that_dies_while_they_are_made() {
         world.ok(&["vm", "delete", &vms[0], &vms[1], "--wait", "deleted"]);
     }
     world.answers("web");
-    let told = world.run(&["doctor"]).all_text();
-    assert!(!told.contains("whose folder is gone"), "{told}");
     world.ok(&["vm", "delete", "web", "--wait", "deleted"]);
+    world.healthy();
     let pool = world.path().join("host/pool");
     world.eventually("nothing is left", || std::fs::read_dir(&pool).unwrap().count() == 0);
     let ours = world.path().to_str().unwrap().to_owned();

@@ -160,6 +160,7 @@ fn e2e_an_agent_that_dies_while_snapshots_come_and_go_loses_nothing() {
         assert_eq!(world.vm_pid("web"), pid, "round {round}");
         let expected: String = (0..=round).map(|i| format!("{i}\n")).collect();
         assert_eq!(world.exec("web", &format!("cd /mnt; cat $(seq 0 {round})")), expected);
+        world.healthy();
     }
     // A power cut: agent and QEMU at once, in the middle of merging.
     world.ok(&["snapshot", "delete", "s6"]);

@@ -201,6 +201,20 @@ impl World {
         }
     }
 
+    /// Waits until the doctor finds every disk whole, and nothing that was left over.
+    pub fn healthy(&self) {
+        let ours = self.path().to_str().unwrap();
+        self.eventually("the doctor is content", || {
+            let found: Value =
+                serde_json::from_str(&self.run(&["doctor", "-o", "json"]).stdout_text()).unwrap();
+            // Other tests' worlds are none of ours.
+            found.as_array().unwrap().iter().all(|f| {
+                f["severity"] == "fine"
+                    || f["about"] != "disks" && !f["told"].as_str().unwrap().contains(ours)
+            })
+        });
+    }
+
     pub fn events(&self) -> String {
         self.ok(&["event", "list"])
     }
