@@ -22,7 +22,7 @@ use tabane_model::{
     api::{ExportFormat, ExportRequest, export_frame},
 };
 use tabane_qemu::{
-    img::{Format, Img, Output, Source},
+    img::{Format, Img, Output, Source, name_extent},
     qcow2,
 };
 use tokio::io::AsyncWriteExt;
@@ -168,7 +168,14 @@ impl Export {
                 }
             }
         };
-        let href = format!("{}-{name}.{extension}", self.vm.meta.name);
+        let vm = &self.vm.meta.name;
+        let href = match self.request.format {
+            ExportFormat::Ova => format!("{vm}-{name}.{extension}"),
+            _ => format!("{vm}.{extension}"),
+        };
+        if output == Output::Vmdk {
+            name_extent(&path, &href)?;
+        }
         Ok((path, DiskFile { href, file_bytes, capacity_bytes, populated_bytes: file_bytes }))
     }
 }

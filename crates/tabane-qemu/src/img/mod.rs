@@ -18,6 +18,7 @@ mod source;
 mod target;
 #[cfg(test)]
 mod tests;
+mod vmdk;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -30,6 +31,7 @@ pub use convert::{Output, Progress};
 pub use error::{Error, Result};
 pub use sandbox::Sandbox;
 pub use source::{Format, Source};
+pub use vmdk::name_extent;
 
 use sandbox::{Ended, Fault, Run};
 use source::{Lock, Opened, absolute, fd_name};
