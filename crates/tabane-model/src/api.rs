@@ -117,6 +117,9 @@ pub enum StreamKind {
     Leaving { vm: Name, leaving: LeavingPart },
     /// A snapshot as a file for other systems; see [`export_frame`].
     Export { snapshot: Name, export: ExportRequest },
+    /// What would become of a package: a [`crate::PackageOrder`] as JSON, then its end; back comes a
+    /// [`crate::PackageAnswer`].
+    PlanPackage,
 }
 
 words!(

@@ -483,6 +483,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/packages/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would become of an OVA package: a PackageRequest for a PackagePlan; nothing is made */
+        post: operations["plan_package"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/pools": {
         parameters: {
             query?: never;
@@ -1047,6 +1064,8 @@ export interface components {
          * @enum {string}
          */
         Consistency: "crash" | "file-system" | "off" | "memory";
+        /** @enum {string} */
+        DigestAlgorithm: "sha1" | "sha256" | "sha512";
         /** @description A disk: an image's clone or blank space, kept in a pool. */
         Disk: {
             meta: components["schemas"]["Meta"];
@@ -1427,6 +1446,12 @@ export interface components {
             spec: components["schemas"]["NetworkSpec"];
             status?: components["schemas"]["NetworkStatus"];
         };
+        /** @description Where nics of a network of theirs go. */
+        NetworkChoice: {
+            network: components["schemas"]["Name"];
+            /** @description The packer's name of it; all of them unless stated. */
+            theirs?: string | null;
+        };
         /** @enum {string} */
         NetworkKind: "user" | "nat";
         NetworkOnHost: {
@@ -1472,6 +1497,107 @@ export interface components {
          * @enum {string}
          */
         OnCrash: "restart" | "hold";
+        /** @enum {string} */
+        PackageBus: "IDE" | "SATA" | "SCSI" | "NVMe" | "virtio" | "unknown";
+        /** @description What is up to whoever imports. */
+        PackageChoices: {
+            /** @description Which of the sizes that the package offers; its default unless stated. */
+            configuration?: string | null;
+            host?: components["schemas"]["Name"] | null;
+            /** @description Keep the MAC addresses that the package states. */
+            keep_macs?: boolean;
+            labels?: {
+                [key: string]: string;
+            };
+            name?: components["schemas"]["Name"] | null;
+            networks?: components["schemas"]["NetworkChoice"][];
+            pool?: components["schemas"]["Name"] | null;
+            start?: boolean;
+        };
+        PackageConfiguration: {
+            id: string;
+            label: string;
+        };
+        /** @description A file of the package that becomes an image on the way to a disk. */
+        PackageContent: {
+            digest?: components["schemas"]["PackageDigest"] | null;
+            /** @description In the package. */
+            file: string;
+            /** Format: int64 */
+            file_bytes: number;
+            image: components["schemas"]["Name"];
+            /**
+             * Format: int64
+             * @description More than this inside is refused.
+             */
+            virtual_size_bytes_max: number;
+        };
+        PackageDigest: {
+            algorithm: components["schemas"]["DigestAlgorithm"];
+            /** @description In lower case. */
+            hexadecimal: string;
+        };
+        /** @description A disk of the plan, in the order of the VM's. */
+        PackageDisk: {
+            bus: components["schemas"]["PackageBus"];
+            /** Format: int64 */
+            capacity_bytes: number;
+            content?: components["schemas"]["PackageContent"] | null;
+            /** @description What the packer called it, and the bus that it was at. */
+            label: string;
+            /** @description Inside the VM. */
+            name: components["schemas"]["Name"];
+        };
+        PackageFile: {
+            name: string;
+            /** Format: int64 */
+            size_bytes: number;
+        };
+        PackageNic: {
+            /** @description Nobody chose a network, and there is none of that name here. */
+            by_default?: boolean;
+            /** @description Its MAC address and model in the package. */
+            mac?: string | null;
+            model?: string | null;
+            /** @description Inside the VM. */
+            name: components["schemas"]["Name"];
+            network: components["schemas"]["Name"];
+            /** @description The packer's name of its network. */
+            theirs?: string | null;
+        };
+        /**
+         * @description What whoever imports should know before.
+         * @enum {string}
+         */
+        PackageNote: "virtio_windows" | "virtio_names" | "firmware_settings" | "no_manifest";
+        /** @description What would be made of a package. */
+        PackagePlan: {
+            /** @description Which of the packer's sizes this is, and all that there are. */
+            configuration?: string | null;
+            configurations?: components["schemas"]["PackageConfiguration"][];
+            disks: components["schemas"]["PackageDisk"][];
+            /** @description What is in the package and not in this machine. */
+            left_out?: string[];
+            /** @description Texts that the packer wants to be agreed to. */
+            licences?: string[];
+            nics: components["schemas"]["PackageNic"][];
+            notes?: components["schemas"]["PackageNote"][];
+            /** @description What the packer says of the operating system. */
+            os?: string | null;
+            /** @description To be created when the images of its disks are ready. */
+            vm: components["schemas"]["Vm"];
+        };
+        /** @description The small texts of a package and the names of its files; the disks stay where they are. */
+        PackageRequest: {
+            choices?: components["schemas"]["PackageChoices"];
+            /** @description OVF, as it is in the package. */
+            descriptor: string;
+            /** @description The descriptor's name in the package. */
+            descriptor_name: string;
+            files: components["schemas"]["PackageFile"][];
+            /** @description As it is in the package; absent if there is none. */
+            manifest?: string | null;
+        };
         Pinned: {
             accel: components["schemas"]["Accel"];
             cpu_model: string;
@@ -3747,6 +3873,33 @@ export interface operations {
         };
     };
     openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_package: {
         parameters: {
             query?: never;
             header?: never;

@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod images;
 mod metrics;
 pub mod openapi;
+mod packages;
 mod sessions;
 pub mod snapshots;
 mod sockets;
@@ -32,8 +33,8 @@ use tabane_model::{
 
 use crate::{admit::Admit, app::App, console, session};
 
-/// The network that the first start makes.
-pub const DEFAULT_NETWORK: &str = "default";
+pub use tabane_model::DEFAULT_NETWORK;
+
 /// Objects are small; user-data is the largest part of one.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -75,6 +76,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/metrics/vms", get(metrics::of_vms))
         .route("/v1/metrics/hosts", get(metrics::of_hosts))
         .route("/metrics", get(metrics::exposition))
+        .route(
+            "/v1/packages/plan",
+            post(packages::plan).layer(DefaultBodyLimit::max(packages::BODY_BYTES_MAX)),
+        )
         .route("/v1/hosts/{name}/watch", get(hosts::watch))
         .route("/v1/hosts/{name}/report", post(hosts::report))
         .route("/v1/hosts/{name}/streams/{id}", post(hosts::stream))

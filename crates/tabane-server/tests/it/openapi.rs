@@ -49,6 +49,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/snapshots/{name}/export", "get"),
     ("/v1/images/{name}/content", "put"),
     ("/v1/images/{name}/files", "get"),
+    ("/v1/packages/plan", "post"),
     ("/v1/hosts/{name}/watch", "get"),
     ("/v1/hosts/{name}/report", "post"),
     ("/v1/hosts/{name}/streams/{id}", "post"),
