@@ -53,6 +53,7 @@ const pages = [
   createRoute({ ...parent, path: "/layers", component: lazyRouteComponent(() => import("./pages/Layers"), "Layers") }),
   createRoute({ ...parent, path: "/vms", validateSearch: searchOf("q", "phase", "sort"), component: lazyRouteComponent(() => import("./pages/Vms"), "Vms") }),
   createRoute({ ...parent, path: "/vms/new", validateSearch: searchOf("image"), component: lazyRouteComponent(() => import("./pages/VmCreate"), "VmCreate") }),
+  createRoute({ ...parent, path: "/import", component: lazyRouteComponent(() => import("./pages/ImportVm"), "ImportVm") }),
   createRoute({ ...parent, path: "/vms/$name/{-$tab}", component: lazyRouteComponent(() => import("./pages/VmPage"), "VmPage") }),
   createRoute({ ...parent, path: "/hosts", component: lazyRouteComponent(() => import("./pages/Hosts"), "Hosts") }),
   createRoute({ ...parent, path: "/hosts/$name", component: lazyRouteComponent(() => import("./pages/HostPage"), "HostPage") }),

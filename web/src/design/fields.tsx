@@ -127,9 +127,9 @@ export function Checkbox({ isSelected, onChange, label, indeterminate, children 
   );
 }
 
-export function Switch({ isSelected, onChange, children }: { isSelected: boolean; onChange: (value: boolean) => void; children: ReactNode }) {
+export function Switch({ isSelected, onChange, children, isDisabled }: { isSelected: boolean; onChange: (value: boolean) => void; children: ReactNode; isDisabled?: boolean }) {
   return (
-    <AriaSwitch isSelected={isSelected} onChange={onChange} className="group inline-flex items-center gap-2 cursor-pointer min-h-6">
+    <AriaSwitch isSelected={isSelected} onChange={onChange} isDisabled={Boolean(isDisabled)} className="group inline-flex items-center gap-2 cursor-pointer min-h-6">
       <span className="w-8 h-[18px] rounded-full bg-line-strong p-0.5 transition-colors group-data-[selected]:bg-accent group-data-[focus-visible]:outline-2 outline-accent outline-offset-1">
         <span className="block size-3.5 rounded-full bg-surface transition-transform group-data-[selected]:translate-x-3.5" />
       </span>

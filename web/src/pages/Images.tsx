@@ -5,6 +5,7 @@ import { DropZone, FileTrigger } from "react-aria-components";
 import { post, remove } from "~/api/client";
 import { useObjects } from "~/api/live";
 import { type Image, imagePhase, isTemplate, path } from "~/api/objects";
+import { isPackage } from "~/api/package";
 import { useMay } from "~/api/session";
 import { startUpload, stopUpload, useUploads } from "~/api/upload";
 import { Button, ButtonLink, Empty, ProgressLine } from "~/design/basics";
@@ -15,6 +16,7 @@ import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/o
 import { Page } from "~/shell/Page";
 import { bytes } from "~/words/format";
 import { ImageState } from "./parts/ImageState";
+import { useTake } from "./parts/PackageDrop";
 
 /** A file's name as an image's: web-server_1.qcow2 becomes web-server-1. */
 export function nameOf(file: string): string {
@@ -30,6 +32,7 @@ export function Images() {
   const { change } = useMay();
   const [asked, setAsked] = useState<{ what: "get" } | { what: "upload"; file: File } | { what: "delete"; image: Image }>();
   const close = () => setAsked(undefined);
+  const takePackage = useTake();
   const columns = useMemo<Column<Image>[]>(
     () => [
       { id: "name", name: t`Name`, width: "minmax(8rem,1.5fr)", by: (i) => i.meta.name, cell: (i) => <span className="font-medium">{i.meta.name}</span> },
@@ -59,7 +62,8 @@ export function Images() {
     </section>
   );
   const take = (file: File | null | undefined) => {
-    if (file) setAsked({ what: "upload", file });
+    if (file && isPackage(file)) takePackage(file);
+    else if (file) setAsked({ what: "upload", file });
   };
   return (
     <Page title={t`Images`} titleText={t`Images`} cli={["tabane image list", "tabane image build debian-12", "tabane image import NAME FILE"]}
@@ -78,7 +82,7 @@ export function Images() {
           className="group rounded-lg border border-dashed border-line-strong bg-surface px-4 py-3 data-[drop-target]:border-accent data-[drop-target]:bg-accent-soft">
           <div className="flex flex-wrap items-center gap-3">
             <span className="text-muted"><Icon name="upload" size={18} /></span>
-            <span><Trans>Drop a disk image here (raw, qcow2, vmdk, vhd, vhdx or vdi) to upload it.</Trans></span>
+            <span><Trans>Drop a disk image here (raw, qcow2, vmdk, vhd, vhdx or vdi) to upload it, or an OVA package to import the VM in it.</Trans></span>
             <span className="ml-auto" />
             <FileTrigger onSelect={(files) => take(files?.[0])}><Button small><Trans>Choose a file</Trans></Button></FileTrigger>
           </div>
