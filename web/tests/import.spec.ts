@@ -4,14 +4,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Page, expect, test } from "@playwright/test";
 import { accessible, open, signIn } from "./browser";
-import { tabane } from "./world";
+import { base, tabane, token } from "./world";
 
 let folder = "";
-const ova = () => join(folder, "spare.ova");
+const ova = () => join(folder, "db1.ova");
+const MARK = "came-along-in-the-package";
 
 test.beforeAll(() => {
   folder = mkdtempSync("/var/tmp/console-import-");
-  tabane("vm", "export", "spare", "-o", ova());
+  // In its disk's last sectors, where nothing else is. The kernel of this guest is not on its disk, so it does not travel.
+  tabane("vm", "exec", "db1", "--", "sh", "-c", `printf ${MARK} | dd of=/dev/vda bs=512 seek=1000 conv=notrunc && sync`);
+  tabane("vm", "export", "db1", "-o", ova());
 });
 test.afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -31,15 +34,15 @@ test("a package becomes a VM that starts and answers", async ({ page }) => {
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByRole("button", { name: "Choose a file" }).click()]);
   await chooser.setFiles(ova());
   const main = page.getByRole("main");
-  await expect(main.getByText("spare-root.vmdk", { exact: false })).toBeVisible();
-  await expect(main.getByText("128 MiB")).toBeVisible();
+  await expect(main.getByText("db1-root.vmdk", { exact: false })).toBeVisible();
+  await expect(main.getByText("192 MiB")).toBeVisible();
   // The package's own name is taken.
   await expect(main.getByText("There is a VM of this name already: choose another.")).toBeVisible();
   await expect(page.getByRole("button", { name: "Import", exact: true })).toBeDisabled();
   await page.getByRole("textbox", { name: "Name" }).fill("brought");
   await page.getByRole("button", { name: /Network of nic0/ }).click();
   await page.getByRole("option", { name: "lan" }).click();
-  await expect(page.locator("aside code")).toContainText("tabane vm import spare.ova --name brought --network default=lan");
+  await expect(page.locator("aside code")).toContainText("tabane vm import db1.ova --name brought --network default=lan");
   await accessible(page, "the plan of an import");
   await page.getByRole("button", { name: "Import", exact: true }).click();
   await expect(page.getByText("brought is imported.")).toBeVisible({ timeout: 120_000 });
@@ -47,10 +50,17 @@ test("a package becomes a VM that starts and answers", async ({ page }) => {
   expect(images().filter((name) => name.startsWith("import-"))).toEqual([]);
   const made = JSON.parse(tabane("vm", "get", "brought", "-o", "json"));
   expect(made.spec.nics[0].network).toBe("lan");
-  expect(made.spec.memory_bytes).toBe(128 * 2 ** 20);
+  expect(made.spec.memory_bytes).toBe(192 * 2 ** 20);
+  process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  const kernel = await fetch(`${base()}/v1/vms/brought`, {
+    method: "PATCH", headers: { authorization: `Bearer ${token()}`, "content-type": "application/json" }, body: JSON.stringify({ spec: { boot_image: "tiny" } }),
+  });
+  expect(kernel.status).toBe(200);
   await page.getByRole("button", { name: "Start it" }).click();
   await page.getByRole("link", { name: "Open it" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("running", { timeout: 120_000 });
+  await expect.poll(() => JSON.parse(tabane("vm", "get", "brought", "-o", "json")).status.guest?.agent, { timeout: 120_000 }).toBeTruthy();
+  expect(tabane("vm", "exec", "brought", "--", "sh", "-c", "hostname; dd if=/dev/vda bs=512 skip=1000 count=1 2>/dev/null | tr -d '\\0'")).toBe(`brought\n${MARK}`);
   expect(complaints).toEqual([]);
 });
 
@@ -78,7 +88,7 @@ test("an import that breaks off goes on when the same file is dropped again", as
   const transfer = await page.evaluateHandle((content) => {
     const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
     const made = new DataTransfer();
-    made.items.add(new File([bytes], "spare.ova"));
+    made.items.add(new File([bytes], "db1.ova"));
     return made;
   }, readFileSync(ova()).toString("base64"));
   await page.getByRole("table", { name: "VMs" }).dispatchEvent("dragenter", { dataTransfer: transfer });
@@ -96,10 +106,10 @@ test("what was changed on its way is refused, and says why", async ({ page }) =>
   test.setTimeout(120_000);
   await signIn(page);
   execFileSync("tar", ["xf", ova()], { cwd: folder });
-  const vmdk = readFileSync(join(folder, "spare-root.vmdk"));
+  const vmdk = readFileSync(join(folder, "db1-root.vmdk"));
   vmdk[vmdk.length >> 1]! ^= 1;
-  writeFileSync(join(folder, "spare-root.vmdk"), vmdk);
-  execFileSync("tar", ["cf", "flipped.ova", "spare.ovf", "spare.mf", "spare-root.vmdk"], { cwd: folder });
+  writeFileSync(join(folder, "db1-root.vmdk"), vmdk);
+  execFileSync("tar", ["cf", "flipped.ova", "db1.ovf", "db1.mf", "db1-root.vmdk"], { cwd: folder });
   await choose(page, join(folder, "flipped.ova"));
   await page.getByRole("textbox", { name: "Name" }).fill("flipped");
   await page.getByRole("button", { name: "Import", exact: true }).click();
@@ -109,8 +119,8 @@ test("what was changed on its way is refused, and says why", async ({ page }) =>
   await expect.poll(() => images().filter((name) => name.startsWith("import-"))).toEqual([]);
 
   // The same with a digest that hosts do not know: the browser finds it before anything is sent.
-  execFileSync("bash", ["-c", "for f in spare.ovf; do echo \"SHA1($f)= $(sha1sum < $f | cut -c1-40)\"; done > spare.mf; echo \"SHA1(spare-root.vmdk)= $(printf x | sha1sum | cut -c1-40)\" >> spare.mf"], { cwd: folder });
-  execFileSync("tar", ["cf", "old.ova", "spare.ovf", "spare.mf", "spare-root.vmdk"], { cwd: folder });
+  execFileSync("bash", ["-c", "for f in db1.ovf; do echo \"SHA1($f)= $(sha1sum < $f | cut -c1-40)\"; done > db1.mf; echo \"SHA1(db1-root.vmdk)= $(printf x | sha1sum | cut -c1-40)\" >> db1.mf"], { cwd: folder });
+  execFileSync("tar", ["cf", "old.ova", "db1.ovf", "db1.mf", "db1-root.vmdk"], { cwd: folder });
   await choose(page, join(folder, "old.ova"));
   await page.getByRole("textbox", { name: "Name" }).fill("old");
   await page.getByRole("button", { name: "Import", exact: true }).click();
@@ -118,10 +128,10 @@ test("what was changed on its way is refused, and says why", async ({ page }) =>
   expect(images().filter((name) => name.startsWith("import-"))).toEqual([]);
 
   // A descriptor that its manifest does not vouch for gets no plan, and a path trick no look.
-  execFileSync("bash", ["-c", "echo '<!-- -->' >> spare.ovf; tar cf changed.ova spare.ovf spare.mf spare-root.vmdk; tar cPf out.ova --transform='s|spare-root|../../root|' spare.ovf spare-root.vmdk"], { cwd: folder });
+  execFileSync("bash", ["-c", "echo '<!-- -->' >> db1.ovf; tar cf changed.ova db1.ovf db1.mf db1-root.vmdk; tar cPf out.ova --transform='s|db1-root|../../root|' db1.ovf db1-root.vmdk"], { cwd: folder });
   await choose(page, join(folder, "changed.ova"));
   await expect(page.getByRole("alert")).toContainText("package_refused");
-  await expect(page.getByRole("alert")).toContainText("\"spare.ovf\" is not what the manifest says");
+  await expect(page.getByRole("alert")).toContainText("\"db1.ovf\" is not what the manifest says");
   await choose(page, join(folder, "out.ova"));
   await expect(page.getByRole("alert")).toContainText("leads into another folder");
   await accessible(page, "a refused package");
