@@ -58,6 +58,7 @@ const pages = [
   createRoute({ ...parent, path: "/hosts", component: lazyRouteComponent(() => import("./pages/Hosts"), "Hosts") }),
   createRoute({ ...parent, path: "/hosts/$name", component: lazyRouteComponent(() => import("./pages/HostPage"), "HostPage") }),
   createRoute({ ...parent, path: "/templates", component: lazyRouteComponent(() => import("./pages/Templates"), "Templates") }),
+  createRoute({ ...parent, path: "/flavors", component: lazyRouteComponent(() => import("./pages/Flavors"), "Flavors") }),
   createRoute({ ...parent, path: "/images", component: lazyRouteComponent(() => import("./pages/Images"), "Images") }),
   createRoute({ ...parent, path: "/networks", component: lazyRouteComponent(() => import("./pages/Networks"), "Networks") }),
   createRoute({ ...parent, path: "/pools", component: lazyRouteComponent(() => import("./pages/Pools"), "Pools") }),

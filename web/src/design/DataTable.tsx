@@ -150,7 +150,7 @@ export function RowLink({ to, children }: { to: string; children: ReactNode }) {
   const go = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    void router.navigate({ to });
+    router.history.push(to);
   };
   return <a href={to} onClick={go} className="font-medium hover:text-accent hover:underline underline-offset-2">{children}</a>;
 }

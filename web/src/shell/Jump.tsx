@@ -52,7 +52,7 @@ function Chooser({ onClose }: { onClose: () => void }) {
   const targets = useMemo(() => {
     const wanted = text.trim().toLowerCase();
     const pages: [string, string, IconName][] = [
-      ["/", t`Dashboard`, "dashboard"], ["/layers", t`Layers`, "layers"], ["/vms", t`VMs`, "vm"], ["/vms/new", t`Create a VM`, "plus"], ["/import", t`Import a VM`, "upload"], ["/templates", t`Templates`, "template"], ["/images", t`Images`, "image"],
+      ["/", t`Dashboard`, "dashboard"], ["/layers", t`Layers`, "layers"], ["/vms", t`VMs`, "vm"], ["/vms/new", t`Create a VM`, "plus"], ["/import", t`Import a VM`, "upload"], ["/templates", t`Templates`, "template"], ["/flavors", t`Flavors`, "flavor"], ["/images", t`Images`, "image"],
       ["/hosts", t`Hosts`, "host"], ["/networks", t`Networks`, "network"], ["/pools", t`Pools`, "pool"], ["/disks", t`Disks`, "disk"], ["/events", t`Events`, "event"],
     ];
     const found: Target[] = [];
