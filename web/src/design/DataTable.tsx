@@ -44,7 +44,7 @@ interface Props<T> {
   onSort?: (sort: Sort) => void;
 }
 
-function useNarrow(): boolean {
+export function useNarrow(): boolean {
   const query = useMemo(() => matchMedia("(max-width: 719px)"), []);
   const [narrow, set] = useState(query.matches);
   useLayoutEffect(() => {
@@ -155,6 +155,12 @@ export function RowLink({ to, children }: { to: string; children: ReactNode }) {
   return <a href={to} onClick={go} className="font-medium hover:text-accent hover:underline underline-offset-2">{children}</a>;
 }
 
+/** Long names are cut; the whole of one is its tooltip. */
+function titleOf<T>(column: Column<T>, row: T): string | undefined {
+  const value = column.by?.(row);
+  return typeof value === "string" && value.length > 12 ? value : undefined;
+}
+
 interface RowProps<T> {
   row: T;
   index: number;
@@ -178,7 +184,7 @@ function RowOf<T>({ row, index, start, template, columns, keyed, picked, onPick 
         </div>
       ) : null}
       {columns.map((c) => (
-        <div key={c.id} role="cell" className={`px-2 min-w-0 truncate ${c.right ? "text-right" : ""}`}>{c.cell(row)}</div>
+        <div key={c.id} role="cell" title={titleOf(c, row)} className={`px-2 min-w-0 truncate ${c.right ? "text-right" : ""}`}>{c.cell(row)}</div>
       ))}
     </div>
   );

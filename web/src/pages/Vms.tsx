@@ -56,7 +56,7 @@ export function Vms() {
       { id: "cpus", name: t`CPUs`, width: "4.5rem", wide: true, right: true, by: (vm) => vm.spec.cpus, cell: (vm) => vm.spec.cpus },
       { id: "memory", name: t`Memory`, width: "6rem", wide: true, right: true, by: (vm) => vm.spec.memory_bytes, cell: (vm) => bytes(vm.spec.memory_bytes) },
       { id: "address", name: t`Address`, width: "minmax(7rem,1fr)", wide: true, by: (vm) => vmAddresses(vm)[0] ?? "", cell: (vm) => <span className="font-mono text-xs">{vmAddresses(vm)[0] ?? ""}</span> },
-      { id: "labels", name: t`Labels`, width: "minmax(6rem,1.5fr)", wide: true, cell: (vm) => <Labels labels={vm.meta.labels} /> },
+      { id: "labels", name: t`Labels`, width: "minmax(6rem,1.5fr)", wide: true, cell: (vm) => <Labels labels={vm.meta.labels} short /> },
     ],
     [t],
   );

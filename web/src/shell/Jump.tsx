@@ -89,8 +89,8 @@ function Chooser({ onClose }: { onClose: () => void }) {
           <div key={target.key} id={`jump-${i}`} role="option" aria-selected={i === at} tabIndex={-1} onClick={() => go(target)} onMouseMove={() => setAt(i)}
             className={`flex items-center gap-2 px-2 h-8 rounded cursor-pointer ${i === at ? "bg-accent-soft" : ""}`}>
             <span className="text-muted"><Icon name={target.icon} /></span>
-            <span className="truncate">{target.name}</span>
-            <span className="ml-auto text-xs text-muted">{target.told}</span>
+            <span className="truncate min-w-0">{target.name}</span>
+            <span className="ml-auto pl-2 text-xs text-muted whitespace-nowrap">{target.told}</span>
           </div>
         ))}
       </div>

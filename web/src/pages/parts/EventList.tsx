@@ -25,18 +25,22 @@ export function useEvents(about?: { kind: string; name: string }): readonly Even
 }
 
 export function EventList({ about, limit = 50 }: { about?: { kind: string; name: string }; limit?: number }) {
+  return <EventRows events={useEvents(about).slice(0, limit)} bare={about !== undefined} />;
+}
+
+/** `bare` without what they are about, where that is clear. */
+export function EventRows({ events, bare = false }: { events: readonly Event[]; bare?: boolean }) {
   const { i18n } = useLingui();
   const word = useWord();
   const now = useNow();
-  const events = useEvents(about).slice(0, limit);
   if (events.length === 0) return <p className="p-4 text-muted"><Trans>Nothing has happened yet.</Trans></p>;
   return (
     <ul className="divide-y divide-line/70">
       {events.map((e) => (
         <li key={e.meta.name} className="grid grid-cols-[auto_1fr_auto] gap-x-3 items-baseline px-4 py-2">
           <Badge tone={e.spec.level === "info" ? "idle" : toneOf(e.spec.level)}>{word(e.spec.reason)}</Badge>
-          <span className="min-w-0 break-words">
-            {about ? null : <><Subject kind={e.spec.about.kind} name={e.spec.about.name} />{" "}</>}
+          <span className="min-w-0 wrap-anywhere">
+            {bare ? null : <><Subject kind={e.spec.about.kind} name={e.spec.about.name} />{" "}</>}
             {e.spec.message}
           </span>
           <span className="text-xs text-muted whitespace-nowrap"><Ago at={e.spec.at} now={now} locale={i18n.locale} /></span>

@@ -67,7 +67,7 @@ export function Snapshots({ vm }: { vm: Vm }) {
         {nodes.length === 0 ? <Empty icon="snapshot" title={<Trans>There are no snapshots of this VM.</Trans>} /> : (
           <ul className="divide-y divide-line/70">
             {nodes.map((node) => <Line key={node.snapshot.meta.name} node={node} here={vm.status?.snapshot === node.snapshot.meta.name} onAsk={change ? (what) => setAsked({ what, snapshot: node.snapshot }) : undefined} />)}
-            <li className="flex items-center gap-2 px-4 h-10 text-muted" style={{ paddingLeft: `${(depth + 1) * 22 + 16}px` }}>
+            <li className="flex items-center gap-2 px-4 h-10 text-muted" style={indent(depth + 1)}>
               <span className="text-accent"><Icon name="right" size={12} /></span><Trans>The VM now</Trans>
             </li>
           </ul>
@@ -99,11 +99,14 @@ function Used({ snapshots }: { snapshots: Snapshot[] }) {
       <span role="meter" aria-label={t`Snapshots`} aria-valuemin={0} aria-valuemax={SNAPSHOTS_MAX} aria-valuenow={count} aria-valuetext={told} className="w-16 h-1.5 rounded-full bg-idle-soft overflow-hidden max-sm:hidden">
         <span className={`block h-full rounded-full ${tone}`} style={{ width: `${(count / SNAPSHOTS_MAX) * 100}%` }} />
       </span>
-      <span className={count >= SNAPSHOTS_MAX ? "text-bad" : ""}>{told}</span>
-      <span>· {bytes(space)}</span>
+      <span className={`whitespace-nowrap ${count >= SNAPSHOTS_MAX ? "text-bad" : ""}`}>{told}</span>
+      <span className="whitespace-nowrap">{bytes(space)}</span>
     </span>
   );
 }
+
+/** Less of it where there is little room, and never so much that nothing is left for the words. */
+const indent = (depth: number) => ({ paddingLeft: `calc(16px + min(${depth * 22}px, ${depth * 2.5}vw, 40%))` });
 
 function Line({ node: { snapshot, depth }, here, onAsk }: { node: Node; here: boolean; onAsk: ((what: Ask) => void) | undefined }) {
   const { t, i18n } = useLingui();
@@ -114,10 +117,11 @@ function Line({ node: { snapshot, depth }, here, onAsk }: { node: Node; here: bo
   const said = unmet(status?.conditions).find((c) => c.message)?.message;
   const busy = phase !== "ready";
   return (
-    <li className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 py-2" style={{ paddingLeft: `${depth * 22 + 16}px` }}>
+    <li className="grid grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-3 px-4 py-2" style={indent(depth)}>
       <span className="text-muted"><Icon name="snapshot" /></span>
-      <span className="min-w-0 flex-1 basis-40">
-        <span className="font-medium break-all">{meta.name}</span>{" "}
+      <span className="min-w-0">
+        <span className="font-medium wrap-anywhere mr-2">{meta.name}</span>
+        <Phase phase={phase} />{" "}
         {here ? <Badge tone="good"><Trans>the VM stands on it</Trans></Badge> : null}
         <span className="block text-xs text-muted">
           <Ago at={status?.taken_at ?? meta.created_at} now={now} locale={i18n.locale} /> · {word(status?.consistency ?? "crash")} · {bytes(status?.used_bytes)}
@@ -127,7 +131,6 @@ function Line({ node: { snapshot, depth }, here, onAsk }: { node: Node; here: bo
         {spec.note ? <span className="block">{spec.note}</span> : null}
         {said ? <span className="block text-bad">{said}</span> : null}
       </span>
-      <Phase phase={phase} />
       {onAsk ? (
         <Menu name={t`Actions for ${meta.name}`} entries={[
           { id: "revert", name: t`Revert to it`, icon: "reset", isDisabled: busy, onAction: () => onAsk("revert") },
