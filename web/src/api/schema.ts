@@ -127,6 +127,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the plain download is that was asked for with `watch=ID` */
+        get: operations["watch_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/flavors": {
         parameters: {
             query?: never;
@@ -602,7 +619,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without */
+        /** A snapshot as a file for other systems: format, disk, ovf2, watch; framed with Upgrade: tabane-stream, plain without */
         get: operations["export_snapshot"];
         put?: never;
         post?: never;
@@ -1135,12 +1152,33 @@ export interface components {
          * @enum {string}
          */
         ExportFormat: "ova" | "qcow2" | "vhdx" | "vmdk" | "raw";
+        /** @enum {string} */
+        ExportPhase: "waiting" | "making" | "sending" | "done" | "failed";
         /** @description Asks for a snapshot as a file. */
         ExportRequest: {
             disk?: components["schemas"]["Name"] | null;
             format?: components["schemas"]["ExportFormat"];
             /** @description OVF 2.0 in place of 1.1, which more systems read. */
             ovf2?: boolean;
+            /** @description Made up by who asks for a plain download: by it he is told at `/v1/exports/ID` how far that is. */
+            watch?: string | null;
+        };
+        /** @description How far a plain download of an export is. */
+        ExportState: {
+            /**
+             * Format: float
+             * @description Of making it, from 0 to 1.
+             */
+            fraction: number;
+            /**
+             * Format: int64
+             * @description Known when it is made.
+             */
+            length_bytes?: number | null;
+            phase: components["schemas"]["ExportPhase"];
+            problem?: components["schemas"]["Problem"] | null;
+            /** Format: int64 */
+            sent_bytes: number;
         };
         /** @description One thing wrong with one field. */
         Fault: {
@@ -2441,6 +2479,36 @@ export interface operations {
             };
         };
     };
+    watch_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Identity of the stream or export. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_flavors: {
         parameters: {
             query?: {
@@ -3088,7 +3156,7 @@ export interface operations {
             path: {
                 /** @description Name of the object. */
                 name: string;
-                /** @description Identity of the stream. */
+                /** @description Identity of the stream or export. */
                 id: string;
             };
             cookie?: never;
@@ -3120,7 +3188,7 @@ export interface operations {
             path: {
                 /** @description Name of the object. */
                 name: string;
-                /** @description Identity of the stream. */
+                /** @description Identity of the stream or export. */
                 id: string;
             };
             cookie?: never;

@@ -5,6 +5,7 @@ pub mod clones;
 pub mod crud;
 mod downloads;
 pub mod events;
+mod export_watch;
 pub mod exports;
 pub mod hosts;
 pub mod images;
@@ -69,6 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/console-socket", get(sockets::console))
         .route("/v1/vms/{name}/console-tickets", post(sockets::console_ticket))
         .route("/v1/snapshots/{name}/export", get(exports::export))
+        .route("/v1/exports/{id}", get(exports::state))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
         .route("/v1/vms/{name}/metrics", get(metrics::of_vm))

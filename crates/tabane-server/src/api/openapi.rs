@@ -29,6 +29,7 @@ use utoipa::{
     api::Change,
     api::ExecRequest,
     api::ExportRequest,
+    api::ExportState,
     api::HostReport,
     api::JoinRequest,
     api::JoinAnswer,
@@ -161,7 +162,13 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "/v1/snapshots/{name}/export",
         HttpMethod::Get,
         "export_snapshot",
-        "A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without",
+        "A snapshot as a file for other systems: format, disk, ovf2, watch; framed with Upgrade: tabane-stream, plain without",
+    ),
+    (
+        "/v1/exports/{id}",
+        HttpMethod::Get,
+        "watch_export",
+        "How far the plain download is that was asked for with `watch=ID`",
     ),
     (
         "/v1/images/{name}/content",
@@ -323,7 +330,8 @@ fn schema_parameter(name: &str, schema: &str, description: &str) -> Parameter {
 }
 
 fn named_in(path: &str) -> Vec<Parameter> {
-    let known = [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream.")];
+    let known =
+        [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream or export.")];
     let named = known.into_iter().filter(|(pattern, ..)| path.contains(pattern));
     named.map(|(_, name, told)| parameter(name, ParameterIn::Path, Type::String, told)).collect()
 }

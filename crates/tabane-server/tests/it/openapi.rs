@@ -47,6 +47,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/vms/{name}/console-socket", "get"),
     ("/v1/vms/{name}/console-tickets", "post"),
     ("/v1/snapshots/{name}/export", "get"),
+    ("/v1/exports/{id}", "get"),
     ("/v1/images/{name}/content", "put"),
     ("/v1/images/{name}/files", "get"),
     ("/v1/packages/plan", "post"),

@@ -12,7 +12,8 @@ import { Icon } from "~/design/Icon";
 import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/overlays";
 import { bytes } from "~/words/format";
 import { useWord } from "~/words/states";
-import { Clone, Export } from "./Copies";
+import { Clone } from "./Copies";
+import { Export } from "./Export";
 
 interface Node {
   snapshot: Snapshot;
