@@ -45,7 +45,7 @@ export function Audit() {
   const rows = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
   const columns = useMemo<Column<AuditRecord>[]>(
     () => [
-      { id: "sequence", name: t`No.`, width: "5rem", right: true, cell: (r) => r.sequence },
+      { id: "sequence", name: t`No.`, width: "5rem", wide: true, right: true, cell: (r) => r.sequence },
       { id: "at", name: t`Time`, width: "11.5rem", wide: true, cell: (r) => moment(r.at, i18n.locale) },
       { id: "principal", name: t`Who`, width: "minmax(6rem,1fr)", cell: (r) => <span className="font-medium">{r.principal}</span> },
       { id: "verb", name: t`Did`, width: "minmax(6rem,1fr)", cell: (r) => <span title={r.verb}>{word(r.verb)}</span> },

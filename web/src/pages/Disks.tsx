@@ -26,7 +26,7 @@ export function Disks() {
   const columns = useMemo<Column<Disk>[]>(
     () => [
       { id: "name", name: t`Name`, width: "minmax(9rem,1.5fr)", by: (d) => d.meta.name, cell: (d) => <span className="font-medium">{d.meta.name}</span> },
-      { id: "phase", name: t`State`, width: "minmax(6rem,1fr)", by: diskPhase, cell: (d) => (isUnplaced(d) ? <Badge><Trans>made when attached</Trans></Badge> : <Phase phase={diskPhase(d)} />) },
+      { id: "phase", name: t`State`, width: "minmax(6rem,1fr)", by: diskPhase, cell: (d) => (isUnplaced(d) ? <span title={t`It is made when it is attached to a VM.`}><Badge><Trans>not made yet</Trans></Badge></span> : <Phase phase={diskPhase(d)} />) },
       { id: "vm", name: "VM", width: "minmax(6rem,1fr)", by: (d) => d.spec.vm ?? "", cell: (d) => (d.spec.vm ? <RowLink to={`/vms/${d.spec.vm}`}>{d.spec.vm}</RowLink> : <span className="text-muted"><Trans>none</Trans></span>) },
       { id: "size", name: t`Size`, width: "6rem", wide: true, right: true, by: (d) => d.status?.size_bytes ?? 0, cell: (d) => bytes(d.status?.size_bytes || d.spec.size_bytes) },
       { id: "used", name: t`Used`, width: "6rem", wide: true, right: true, by: (d) => d.status?.used_bytes ?? 0, cell: (d) => bytes(d.status?.used_bytes) },
