@@ -44,6 +44,7 @@ test("figures are written as the command line writes them", () => {
   expect([2 ** 30, 192 * 2 ** 20, 1000].map(bytesForCli)).toEqual(["1GiB", "192MiB", "1000"]);
   const now = Date.parse("2026-01-02T00:00:00Z");
   expect(lasting("2026-01-01T20:30:00Z", now)).toBe("3 h 30 min");
+  expect(["2025-12-29T20:00:00Z", "2026-01-01T23:45:00Z", "2026-01-01T23:59:20Z"].map((at) => lasting(at, now, "ja"))).toEqual(["3日4時間", "15分", "40秒"]);
   expect(ago("2026-01-01T23:58:00Z", now, "en")).toBe("2 min. ago");
   expect(ago("2026-01-01T23:58:00Z", now, "ja")).toContain("2");
 });

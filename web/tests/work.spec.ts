@@ -166,11 +166,38 @@ test("snapshots, a clone and an export", async ({ page }) => {
   await page.getByRole("button", { name: "Actions for before" }).click();
   await page.getByRole("menuitem", { name: "Export" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Format" }).click();
-  await page.getByRole("option", { name: "qcow2" }).click();
+  await page.getByRole("option", { name: /qcow2/ }).click();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("dialog").getByRole("button", { name: "Export", exact: true }).click()]);
   expect(download.suggestedFilename()).toBe("spare.qcow2");
   const head = readFileSync(await download.path()).subarray(0, 4);
   expect([...head]).toEqual([0x51, 0x46, 0x49, 0xfb]);
+  await expect(page.getByRole("dialog")).toContainText("were sent, and are what the host has made.");
+  await accessible(page, "an export that is done");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).last().click();
+
+  // The whole VM, from a snapshot of its own that goes afterwards; and one that cannot be made says why.
+  await page.getByRole("button", { name: "More actions" }).click();
+  await page.getByRole("menuitem", { name: "Export" }).click();
+  const [whole] = await Promise.all([page.waitForEvent("download"), page.getByRole("dialog").getByRole("button", { name: "Export", exact: true }).click()]);
+  expect(whole.suggestedFilename()).toBe("spare.ova");
+  expect(readFileSync(await whole.path()).subarray(0, 9).toString()).toBe("spare.ovf");
+  await expect(page.getByRole("dialog")).toContainText("were sent, and are what the host has made.");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).last().click();
+  const left = () => (JSON.parse(tabane("snapshot", "list", "-o", "json")) as { meta: { name: string } }[]).map((s) => s.meta.name).filter((name) => name.includes("-export-"));
+  await expect.poll(left).toEqual([]);
+  // The page offers no such disk, so it is asked for behind its back.
+  await page.evaluate(() => {
+    const click = HTMLAnchorElement.prototype.click;
+    HTMLAnchorElement.prototype.click = function () {
+      this.href = this.href.replace(/format=\w+/, "format=raw&disk=none");
+      click.call(this);
+    };
+  });
+  await page.getByRole("button", { name: "Actions for before" }).click();
+  await page.getByRole("menuitem", { name: "Export" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Export", exact: true }).click();
+  await expect(page.getByRole("dialog").getByRole("alert")).toContainText("the snapshot has no such disk");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).last().click();
 
   await page.getByRole("button", { name: "More actions" }).click();
   await page.getByRole("menuitem", { name: "Clone" }).click();

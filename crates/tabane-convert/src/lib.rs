@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   out   VM ─► ovf: descriptor ─► ova: descriptor, disks, manifest in one tar
-//!   in    package ─► ova: index, manifest ─► ovf: machine
+//!   in    package ─► ova: index, manifest ─► ovf: machine ─► plan: VM, disks, nics, notes
 //! ```
 //!
 //! Invariants: what is written here is read by others, so it follows the documents to the letter: DMTF DSP0243 (OVF) and
@@ -12,5 +12,6 @@
 mod error;
 pub mod ova;
 pub mod ovf;
+pub mod plan;
 
 pub use error::{Error, Result};

@@ -25,6 +25,7 @@ mod metrics;
 mod moving;
 mod network;
 mod objects;
+mod package;
 mod pool;
 mod report;
 mod streams;

@@ -79,6 +79,12 @@ async fn answer(shared: &Arc<Shared>, client: &Client, host: &Name, order: &Stre
                 tracing::debug!(%error, "an export broke off");
             }
         }
+        StreamKind::PlanPackage => {
+            let stream = open().await?;
+            if let Err(error) = crate::package::plan(stream).await {
+                tracing::debug!(%error, "a plan broke off");
+            }
+        }
         StreamKind::ImageFiles { digest } => {
             let stored = shared
                 .images

@@ -117,6 +117,9 @@ pub enum StreamKind {
     Leaving { vm: Name, leaving: LeavingPart },
     /// A snapshot as a file for other systems; see [`export_frame`].
     Export { snapshot: Name, export: ExportRequest },
+    /// What would become of a package: a [`crate::PackageOrder`] as JSON, then its end; back comes a
+    /// [`crate::PackageAnswer`].
+    PlanPackage,
 }
 
 words!(
@@ -144,6 +147,35 @@ pub struct ExportRequest {
     /// OVF 2.0 in place of 1.1, which more systems read.
     #[serde(default)]
     pub ovf2: bool,
+    /// Made up by who asks for a plain download: by it he is told at `/v1/exports/ID` how far that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub watch: Option<Uid>,
+}
+
+words!(ExportPhase {
+    /// Nobody has asked for it yet.
+    #[default]
+    Waiting = "waiting",
+    /// The host makes the file.
+    Making = "making",
+    Sending = "sending",
+    Done = "done",
+    Failed = "failed",
+});
+
+/// How far a plain download of an export is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExportState {
+    pub phase: ExportPhase,
+    /// Of making it, from 0 to 1.
+    pub fraction: f32,
+    pub sent_bytes: u64,
+    /// Known when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<crate::Problem>,
 }
 
 /// Frames of an export: one byte for what it is, the payload's length as `u32`, big endian, and the payload.

@@ -20,6 +20,7 @@ mod metrics;
 mod moving;
 mod name;
 mod network;
+mod package;
 mod pool;
 mod problem;
 mod quantity;
@@ -46,7 +47,12 @@ pub use meta::{Meta, Uid};
 pub use metrics::{Metrics, SAMPLE_STEP_S, SAMPLES_MAX, Sample, Series, Statistic, Usage, UsageList};
 pub use moving::{Arrival, Move};
 pub use name::{NAME_LENGTH_MAX, Name, NameError};
-pub use network::{Network, NetworkKind, NetworkOnHost, NetworkSpec, NetworkStatus};
+pub use network::{DEFAULT_NETWORK, Network, NetworkKind, NetworkOnHost, NetworkSpec, NetworkStatus};
+pub use package::{
+    DigestAlgorithm, IMPORTED_FROM, NetworkChoice, PackageAnswer, PackageBus, PackageChoices,
+    PackageConfiguration, PackageContent, PackageDigest, PackageDisk, PackageFile, PackageNic, PackageNote,
+    PackageOrder, PackagePlan, PackageRequest, package_bounds,
+};
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};

@@ -11,6 +11,9 @@ use crate::{
     resource::{resource, words},
 };
 
+/// The network that the first start makes.
+pub const DEFAULT_NETWORK: &str = "default";
+
 resource!(
     /// A network that nics of VMs are plugged into.
     Network, Kind::Network, NetworkSpec, NetworkStatus,

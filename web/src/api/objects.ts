@@ -70,6 +70,9 @@ export function diskPhase(disk: Disk): string {
   return leaving(disk) ? "deleting" : (disk.status?.phase ?? "pending");
 }
 
+/** One that no host makes before a VM wants it. */
+export const isUnplaced = (disk: Disk) => !disk.spec.vm && !disk.spec.host && !disk.status?.size_bytes && !leaving(disk);
+
 export function snapshotPhase(snapshot: Snapshot): string {
   return leaving(snapshot) ? "deleting" : (snapshot.status?.phase ?? "pending");
 }

@@ -127,6 +127,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the plain download is that was asked for with `watch=ID` */
+        get: operations["watch_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/flavors": {
         parameters: {
             query?: never;
@@ -483,6 +500,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/packages/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would become of an OVA package: a PackageRequest for a PackagePlan; nothing is made */
+        post: operations["plan_package"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/pools": {
         parameters: {
             query?: never;
@@ -585,7 +619,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without */
+        /** A snapshot as a file for other systems: format, disk, ovf2, watch; framed with Upgrade: tabane-stream, plain without */
         get: operations["export_snapshot"];
         put?: never;
         post?: never;
@@ -1067,6 +1101,8 @@ export interface components {
          * @enum {string}
          */
         Consistency: "crash" | "file-system" | "off" | "memory";
+        /** @enum {string} */
+        DigestAlgorithm: "sha1" | "sha256" | "sha512";
         /** @description A disk: an image's clone or blank space, kept in a pool. */
         Disk: {
             meta: components["schemas"]["Meta"];
@@ -1136,12 +1172,33 @@ export interface components {
          * @enum {string}
          */
         ExportFormat: "ova" | "qcow2" | "vhdx" | "vmdk" | "raw";
+        /** @enum {string} */
+        ExportPhase: "waiting" | "making" | "sending" | "done" | "failed";
         /** @description Asks for a snapshot as a file. */
         ExportRequest: {
             disk?: components["schemas"]["Name"] | null;
             format?: components["schemas"]["ExportFormat"];
             /** @description OVF 2.0 in place of 1.1, which more systems read. */
             ovf2?: boolean;
+            /** @description Made up by who asks for a plain download: by it he is told at `/v1/exports/ID` how far that is. */
+            watch?: string | null;
+        };
+        /** @description How far a plain download of an export is. */
+        ExportState: {
+            /**
+             * Format: float
+             * @description Of making it, from 0 to 1.
+             */
+            fraction: number;
+            /**
+             * Format: int64
+             * @description Known when it is made.
+             */
+            length_bytes?: number | null;
+            phase: components["schemas"]["ExportPhase"];
+            problem?: components["schemas"]["Problem"] | null;
+            /** Format: int64 */
+            sent_bytes: number;
         };
         /** @description One thing wrong with one field. */
         Fault: {
@@ -1452,6 +1509,12 @@ export interface components {
             spec: components["schemas"]["NetworkSpec"];
             status?: components["schemas"]["NetworkStatus"];
         };
+        /** @description Where nics of a network of theirs go. */
+        NetworkChoice: {
+            network: components["schemas"]["Name"];
+            /** @description The packer's name of it; all of them unless stated. */
+            theirs?: string | null;
+        };
         /** @enum {string} */
         NetworkKind: "user" | "nat";
         NetworkOnHost: {
@@ -1497,6 +1560,107 @@ export interface components {
          * @enum {string}
          */
         OnCrash: "restart" | "hold";
+        /** @enum {string} */
+        PackageBus: "IDE" | "SATA" | "SCSI" | "NVMe" | "virtio" | "unknown";
+        /** @description What is up to whoever imports. */
+        PackageChoices: {
+            /** @description Which of the sizes that the package offers; its default unless stated. */
+            configuration?: string | null;
+            host?: components["schemas"]["Name"] | null;
+            /** @description Keep the MAC addresses that the package states. */
+            keep_macs?: boolean;
+            labels?: {
+                [key: string]: string;
+            };
+            name?: components["schemas"]["Name"] | null;
+            networks?: components["schemas"]["NetworkChoice"][];
+            pool?: components["schemas"]["Name"] | null;
+            start?: boolean;
+        };
+        PackageConfiguration: {
+            id: string;
+            label: string;
+        };
+        /** @description A file of the package that becomes an image on the way to a disk. */
+        PackageContent: {
+            digest?: components["schemas"]["PackageDigest"] | null;
+            /** @description In the package. */
+            file: string;
+            /** Format: int64 */
+            file_bytes: number;
+            image: components["schemas"]["Name"];
+            /**
+             * Format: int64
+             * @description More than this inside is refused.
+             */
+            virtual_size_bytes_max: number;
+        };
+        PackageDigest: {
+            algorithm: components["schemas"]["DigestAlgorithm"];
+            /** @description In lower case. */
+            hexadecimal: string;
+        };
+        /** @description A disk of the plan, in the order of the VM's. */
+        PackageDisk: {
+            bus: components["schemas"]["PackageBus"];
+            /** Format: int64 */
+            capacity_bytes: number;
+            content?: components["schemas"]["PackageContent"] | null;
+            /** @description What the packer called it, and the bus that it was at. */
+            label: string;
+            /** @description Inside the VM. */
+            name: components["schemas"]["Name"];
+        };
+        PackageFile: {
+            name: string;
+            /** Format: int64 */
+            size_bytes: number;
+        };
+        PackageNic: {
+            /** @description Nobody chose a network, and there is none of that name here. */
+            by_default?: boolean;
+            /** @description Its MAC address and model in the package. */
+            mac?: string | null;
+            model?: string | null;
+            /** @description Inside the VM. */
+            name: components["schemas"]["Name"];
+            network: components["schemas"]["Name"];
+            /** @description The packer's name of its network. */
+            theirs?: string | null;
+        };
+        /**
+         * @description What whoever imports should know before.
+         * @enum {string}
+         */
+        PackageNote: "virtio_windows" | "virtio_names" | "firmware_settings" | "no_manifest";
+        /** @description What would be made of a package. */
+        PackagePlan: {
+            /** @description Which of the packer's sizes this is, and all that there are. */
+            configuration?: string | null;
+            configurations?: components["schemas"]["PackageConfiguration"][];
+            disks: components["schemas"]["PackageDisk"][];
+            /** @description What is in the package and not in this machine. */
+            left_out?: string[];
+            /** @description Texts that the packer wants to be agreed to. */
+            licences?: string[];
+            nics: components["schemas"]["PackageNic"][];
+            notes?: components["schemas"]["PackageNote"][];
+            /** @description What the packer says of the operating system. */
+            os?: string | null;
+            /** @description To be created when the images of its disks are ready. */
+            vm: components["schemas"]["Vm"];
+        };
+        /** @description The small texts of a package and the names of its files; the disks stay where they are. */
+        PackageRequest: {
+            choices?: components["schemas"]["PackageChoices"];
+            /** @description OVF, as it is in the package. */
+            descriptor: string;
+            /** @description The descriptor's name in the package. */
+            descriptor_name: string;
+            files: components["schemas"]["PackageFile"][];
+            /** @description As it is in the package; absent if there is none. */
+            manifest?: string | null;
+        };
         Pinned: {
             accel: components["schemas"]["Accel"];
             cpu_model: string;
@@ -2341,6 +2505,36 @@ export interface operations {
             };
         };
     };
+    watch_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Identity of the stream or export. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_flavors: {
         parameters: {
             query?: {
@@ -2988,7 +3182,7 @@ export interface operations {
             path: {
                 /** @description Name of the object. */
                 name: string;
-                /** @description Identity of the stream. */
+                /** @description Identity of the stream or export. */
                 id: string;
             };
             cookie?: never;
@@ -3020,7 +3214,7 @@ export interface operations {
             path: {
                 /** @description Name of the object. */
                 name: string;
-                /** @description Identity of the stream. */
+                /** @description Identity of the stream or export. */
                 id: string;
             };
             cookie?: never;
@@ -3773,6 +3967,33 @@ export interface operations {
         };
     };
     openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_package: {
         parameters: {
             query?: never;
             header?: never;

@@ -38,7 +38,7 @@ export function stopUpload(name: string) {
   put(name);
 }
 
-const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+export const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 function sendPart(name: string, offset: number, part: Blob, signal: AbortSignal, told: (bytes: number) => void): Promise<void> {
   // XMLHttpRequest, because fetch does not tell how much of a body was sent.
@@ -64,59 +64,92 @@ function sendPart(name: string, offset: number, part: Blob, signal: AbortSignal,
   });
 }
 
-async function follow(name: string, file: File, signal: AbortSignal) {
+/** The image as it is, also when the server is away for a while. */
+async function read(name: string, signal: AbortSignal): Promise<Image | undefined> {
+  try {
+    return await get<Image>(path("image", name), { signal });
+  } catch (error) {
+    if (error instanceof ProblemError && ["offline", "http"].includes(error.problem.code)) return undefined;
+    throw error;
+  }
+}
+
+async function follow(name: string, content: Blob, signal: AbortSignal) {
+  const size = content.size;
   let wait = 200;
-  for (let tries = 0; tries < TRIES; ) {
-    const image = await get<Image>(path("image", name), { signal });
-    const phase = image.status?.phase ?? "pending";
-    if (phase === "pending") {
+  for (let tries = 0; ; ) {
+    const image = await read(name, signal);
+    const phase = image?.status?.phase ?? "pending";
+    if (image && phase === "pending") {
       await pause(150);
       continue;
     }
-    if (phase !== "uploading") return;
-    const offset = image.status?.received_bytes ?? 0;
+    if (image && phase !== "uploading") return;
+    const offset = image?.status?.received_bytes ?? 0;
     try {
-      await sendPart(name, offset, file.slice(offset, offset + PART_BYTES), signal, (sent) => put({ name, size: file.size, sent, state: "sending" }));
+      if (!image) throw new ProblemError(plain("offline", "offline", 0, "the server does not answer"));
+      await sendPart(name, offset, content.slice(offset, offset + PART_BYTES), signal, (sent) => put({ name, size, sent, state: "sending" }));
       tries = 0;
       wait = 200;
-      if (offset + PART_BYTES >= file.size) return;
+      if (offset + PART_BYTES >= size) return;
       // The next part begins where the host says that this one ended.
-      for (let i = 0; i < 50 && ((await get<Image>(path("image", name), { signal })).status?.received_bytes ?? 0) <= offset; i++) await pause(50);
+      for (let i = 0; i < 50 && ((await read(name, signal))?.status?.received_bytes ?? 0) <= offset; i++) await pause(50);
     } catch (error) {
       if (signal.aborted) throw error;
       tries += 1;
       if (tries >= TRIES) throw error;
-      put({ name, size: file.size, sent: offset, state: "waiting" });
+      put({ name, size, sent: offset, state: "waiting" });
       await pause(wait);
       wait = Math.min(wait * 2, 5_000);
     }
   }
 }
 
-/** Makes the image, or goes on with one that waits for the rest of the same size; returns when that has begun. */
-export async function startUpload(name: string, file: File, sha256?: string): Promise<void> {
-  const spec = { source: { upload: { size_bytes: file.size } }, ...(sha256 ? { sha256 } : {}) };
+/** Sends the content of an image that is there; returns when the host has all of it. */
+export async function send(name: string, content: Blob, stop: AbortController): Promise<void> {
+  stops.set(name, stop);
+  put({ name, size: content.size, sent: 0, state: "sending" });
   try {
-    await post(path("image"), { meta: { name }, spec });
+    await follow(name, content, stop.signal);
+    put({ name, size: content.size, sent: content.size, state: "done" });
+    setTimeout(() => put(name), 3_000);
+  } catch (error) {
+    if (stop.signal.aborted) put(name);
+    else {
+      const problem = error instanceof ProblemError ? error.problem : plain("console", "console", 0, String(error));
+      put({ name, size: content.size, sent: 0, state: "failed", problem });
+    }
+    throw error;
+  } finally {
+    stops.delete(name);
+  }
+}
+
+export interface NewImage {
+  meta: { name: string; labels?: Record<string, string> };
+  spec: { source: { upload: { size_bytes: number } }; sha256?: string; virtual_size_bytes_max?: number };
+}
+
+/** Makes the image, or finds the one that waits for the rest of the same content. */
+export async function createOrGoOn(image: NewImage): Promise<void> {
+  try {
+    await post(path("image"), image);
   } catch (error) {
     if (!(error instanceof ProblemError) || error.problem.code !== "name_taken") throw error;
-    const known = await get<Image>(path("image", name));
+    const known = await get<Image>(path("image", image.meta.name));
     const source = known.spec.source as { upload?: { size_bytes: number } };
-    const unfinished = ["pending", "uploading"].includes(known.status?.phase ?? "pending");
-    if (!unfinished || source.upload?.size_bytes !== file.size) throw error;
+    const phase = known.status?.phase ?? "pending";
+    const digest = image.spec.sha256;
+    // Without a checksum, what has arrived already may be anything.
+    const unfinished = ["pending", "uploading"].includes(phase) || (digest !== undefined && phase !== "failed");
+    const same = source.upload?.size_bytes === image.spec.source.upload.size_bytes && (known.spec.sha256 ?? undefined) === digest;
+    if (!same || !unfinished || known.meta.deleted_at) throw error;
   }
-  const stop = new AbortController();
-  stops.set(name, stop);
-  put({ name, size: file.size, sent: 0, state: "sending" });
-  void follow(name, file, stop.signal).then(
-    () => {
-      put({ name, size: file.size, sent: file.size, state: "done" });
-      setTimeout(() => put(name), 3_000);
-    },
-    (error: unknown) => {
-      if (stop.signal.aborted) return;
-      const problem = error instanceof ProblemError ? error.problem : plain("console", "console", 0, String(error));
-      put({ name, size: file.size, sent: 0, state: "failed", problem });
-    },
-  );
+}
+
+/** Begins an upload, or goes on with one; returns when that has begun. */
+export async function startUpload(name: string, file: File, sha256?: string): Promise<void> {
+  await createOrGoOn({ meta: { name }, spec: { source: { upload: { size_bytes: file.size } }, ...(sha256 ? { sha256 } : {}) } });
+  // What goes wrong is shown where the upload is.
+  void send(name, file, new AbortController()).catch(() => {});
 }

@@ -42,7 +42,7 @@ function clock(locale: string, span: number): (at: number) => string {
   return (at) => form.format(new Date(at * 1000));
 }
 
-const HEIGHT = 150;
+const HEIGHT = 132;
 
 export function Chart({ title, times, lines, told, top, binary }: Props) {
   const { t, i18n } = useLingui();
@@ -76,7 +76,7 @@ export function Chart({ title, times, lines, told, top, binary }: Props) {
             legend: { show: false },
             scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(top ?? 0, (max ?? 0) * 1.1, 1e-9)] } },
             axes: [
-              { ...axis, space: 70, values: (_, values) => values.map(clock(locale, (values.at(-1) ?? 0) - (values[0] ?? 0))) },
+              { ...axis, space: 70, size: 24, gap: 4, values: (_, values) => values.map(clock(locale, (values.at(-1) ?? 0) - (values[0] ?? 0))) },
               { ...axis, size: 70, splits: (u) => marks(u.scales["y"]?.max ?? 1, Boolean(binary)), values: (_, values) => values.map(told) },
             ],
             series: [

@@ -11,7 +11,7 @@ export function quoted(word: string): string {
 export function Cli({ commands }: { commands: string[] }) {
   const { t } = useLingui();
   return (
-    <aside aria-label={t`The same on the command line`} className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border border-line bg-sunken px-3 py-1">
+    <aside aria-label={t`The same on the command line`} className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border border-line bg-sunken px-3 py-1.5">
       <span className="text-[11px] font-semibold tracking-wider text-muted">CLI</span>
       {commands.map((command) => <Line key={command} command={command} />)}
     </aside>
@@ -28,7 +28,7 @@ function Line({ command }: { command: string }) {
   };
   return (
     <span className="inline-flex items-center gap-0.5 min-w-0 max-w-full">
-      <code className="min-w-0 break-all">{command}</code>
+      <code className="min-w-0 wrap-anywhere">{command}</code>
       <IconButton icon={copied ? "check" : "copy"} name={copied ? t`Copied` : t`Copy: ${command}`} onPress={copy} />
     </span>
   );

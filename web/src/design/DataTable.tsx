@@ -44,7 +44,7 @@ interface Props<T> {
   onSort?: (sort: Sort) => void;
 }
 
-function useNarrow(): boolean {
+export function useNarrow(): boolean {
   const query = useMemo(() => matchMedia("(max-width: 719px)"), []);
   const [narrow, set] = useState(query.matches);
   useLayoutEffect(() => {
@@ -150,9 +150,15 @@ export function RowLink({ to, children }: { to: string; children: ReactNode }) {
   const go = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    void router.navigate({ to });
+    router.history.push(to);
   };
   return <a href={to} onClick={go} className="font-medium hover:text-accent hover:underline underline-offset-2">{children}</a>;
+}
+
+/** Long names are cut; the whole of one is its tooltip. */
+function titleOf<T>(column: Column<T>, row: T): string | undefined {
+  const value = column.by?.(row);
+  return typeof value === "string" && value.length > 12 ? value : undefined;
 }
 
 interface RowProps<T> {
@@ -178,7 +184,7 @@ function RowOf<T>({ row, index, start, template, columns, keyed, picked, onPick 
         </div>
       ) : null}
       {columns.map((c) => (
-        <div key={c.id} role="cell" className={`px-2 min-w-0 truncate ${c.right ? "text-right" : ""}`}>{c.cell(row)}</div>
+        <div key={c.id} role="cell" title={titleOf(c, row)} className={`px-2 min-w-0 truncate ${c.right ? "text-right" : ""}`}>{c.cell(row)}</div>
       ))}
     </div>
   );

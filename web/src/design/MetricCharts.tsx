@@ -25,6 +25,13 @@ export function MetricCharts({ kind, name, memoryBytes }: { kind: "vms" | "hosts
     if (!metrics || there.every((line) => line.values.every((v) => v === null))) return null;
     return <Chart key={title} title={title} times={metrics.times} lines={there} told={told} binary={told !== percent && told !== count} {...(top === undefined ? {} : { top })} />;
   };
+  const charts = [
+    chart(t`CPU`, percent, [of("cpu_ratio", t`used`)], 1),
+    chart(t`Memory`, (v) => bytes(Math.round(v)), [of("memory_used_bytes", t`used`)], memoryBytes),
+    chart(t`Disk`, rate, [of("disk_read_bytes_per_s", t`read`), of("disk_write_bytes_per_s", t`written`)], 64 * 1024),
+    chart(t`Disk operations`, count, [of("disk_read_ops_per_s", t`reads`), of("disk_write_ops_per_s", t`writes`)], 4),
+    chart(t`Network`, rate, [of("net_receive_bytes_per_s", t`received`), of("net_transmit_bytes_per_s", t`sent`)], 64 * 1024),
+  ];
   const missing = problem?.status === 404;
   return (
     <Panel title={<Trans>Use</Trans>}
@@ -40,14 +47,10 @@ export function MetricCharts({ kind, name, memoryBytes }: { kind: "vms" | "hosts
         <p className="flex items-center gap-2 text-muted"><Icon name="info" /><Trans>This server keeps no measurements.</Trans></p>
       ) : problem ? (
         <p className="text-muted">{problem.detail}</p>
+      ) : charts.some(Boolean) ? (
+        <div className="grid gap-5 sm:grid-cols-2 2xl:grid-cols-3">{charts}</div>
       ) : metrics ? (
-        <div className="grid gap-5 sm:grid-cols-2 2xl:grid-cols-3">
-          {chart(t`CPU`, percent, [of("cpu_ratio", t`used`)], 1)}
-          {chart(t`Memory`, (v) => bytes(Math.round(v)), [of("memory_used_bytes", t`used`)], memoryBytes)}
-          {chart(t`Disk`, rate, [of("disk_read_bytes_per_s", t`read`), of("disk_write_bytes_per_s", t`written`)], 64 * 1024)}
-          {chart(t`Disk operations`, count, [of("disk_read_ops_per_s", t`reads`), of("disk_write_ops_per_s", t`writes`)], 4)}
-          {chart(t`Network`, rate, [of("net_receive_bytes_per_s", t`received`), of("net_transmit_bytes_per_s", t`sent`)], 64 * 1024)}
-        </div>
+        <p className="text-muted">{kind === "vms" ? <Trans>Nothing was measured in this time: the VM did not run.</Trans> : <Trans>Nothing was measured in this time.</Trans>}</p>
       ) : (
         <p className="flex items-center gap-2 text-muted py-8 justify-center"><Icon name="spinner" /><Trans>Loading…</Trans></p>
       )}

@@ -104,8 +104,8 @@ export function Panel({ title, actions, children, flush }: { title?: ReactNode; 
   return (
     <section className="rounded-lg border border-line bg-surface min-w-0">
       {title ? (
-        <header className="flex items-center gap-2 px-4 min-h-11 border-b border-line">
-          <h2 className="text-[13px] mr-auto py-2">{title}</h2>
+        <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 py-1.5 min-h-11 border-b border-line">
+          <h2 className="text-[13px] mr-auto">{title}</h2>
           {actions}
         </header>
       ) : null}
@@ -183,13 +183,13 @@ export function Conditions({ conditions }: { conditions: Condition[] | undefined
   );
 }
 
-export function Labels({ labels }: { labels: Record<string, string> | undefined }) {
+export function Labels({ labels, short }: { labels: Record<string, string> | undefined; /** On one line, with all of them as its tooltip. */ short?: boolean }) {
   const all = Object.entries(labels ?? {});
   if (all.length === 0) return null;
   return (
-    <span className="inline-flex flex-wrap gap-1">
+    <span className={`inline-flex gap-1 ${short ? "max-w-full overflow-hidden align-middle" : "flex-wrap"}`} title={short ? all.map(([key, value]) => `${key}=${value}`).join("\n") : undefined}>
       {all.map(([key, value]) => (
-        <span key={key} className="rounded bg-sunken border border-line px-1.5 text-xs font-mono leading-[18px]">{key}={value}</span>
+        <span key={key} className="rounded bg-sunken border border-line px-1.5 text-xs font-mono leading-[18px] whitespace-nowrap">{key}={value}</span>
       ))}
     </span>
   );

@@ -119,7 +119,7 @@ export function Checkbox({ isSelected, onChange, label, indeterminate, children 
   return (
     <AriaCheckbox isSelected={isSelected} onChange={onChange} isIndeterminate={Boolean(indeterminate)} {...(label ? { "aria-label": label } : {})}
       className="group inline-flex items-center gap-2 cursor-pointer min-h-6">
-      <span className="grid place-items-center size-4 rounded border border-line-strong bg-surface text-on-accent group-data-[selected]:bg-accent group-data-[selected]:border-accent group-data-[indeterminate]:bg-accent group-data-[focus-visible]:outline-2 outline-accent outline-offset-1">
+      <span className="grid place-items-center size-4 shrink-0 rounded border border-line-strong bg-surface text-on-accent group-data-[selected]:bg-accent group-data-[selected]:border-accent group-data-[indeterminate]:bg-accent group-data-[focus-visible]:outline-2 outline-accent outline-offset-1">
         {indeterminate ? <span className="w-2 h-0.5 bg-current" /> : isSelected ? <Icon name="check" size={12} /> : null}
       </span>
       {children}
@@ -127,10 +127,10 @@ export function Checkbox({ isSelected, onChange, label, indeterminate, children 
   );
 }
 
-export function Switch({ isSelected, onChange, children }: { isSelected: boolean; onChange: (value: boolean) => void; children: ReactNode }) {
+export function Switch({ isSelected, onChange, children, isDisabled }: { isSelected: boolean; onChange: (value: boolean) => void; children: ReactNode; isDisabled?: boolean }) {
   return (
-    <AriaSwitch isSelected={isSelected} onChange={onChange} className="group inline-flex items-center gap-2 cursor-pointer min-h-6">
-      <span className="w-8 h-[18px] rounded-full bg-line-strong p-0.5 transition-colors group-data-[selected]:bg-accent group-data-[focus-visible]:outline-2 outline-accent outline-offset-1">
+    <AriaSwitch isSelected={isSelected} onChange={onChange} isDisabled={Boolean(isDisabled)} className="group inline-flex items-center gap-2 cursor-pointer min-h-6">
+      <span className="w-8 h-[18px] shrink-0 rounded-full bg-line-strong p-0.5 transition-colors group-data-[selected]:bg-accent group-data-[focus-visible]:outline-2 outline-accent outline-offset-1">
         <span className="block size-3.5 rounded-full bg-surface transition-transform group-data-[selected]:translate-x-3.5" />
       </span>
       {children}

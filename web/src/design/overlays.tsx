@@ -13,8 +13,8 @@ export function Dialog({ title, onClose, children, wide }: { title: ReactNode; o
   const { t } = useLingui();
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(open) => { if (!open) onClose(); }}
-      className="fixed inset-0 z-40 grid place-items-center bg-black/45 p-4 overflow-auto">
-      <Modal className={`w-full ${wide ? "max-w-3xl" : "max-w-lg"} rounded-xl border border-line bg-raised shadow-pop data-[entering]:animate-[pop_140ms_ease-out]`}>
+      className="fixed inset-0 z-40 grid grid-cols-[minmax(0,1fr)] place-items-center bg-black/45 p-4 overflow-auto">
+      <Modal className={`w-full min-w-0 ${wide ? "max-w-3xl" : "max-w-lg"} rounded-xl border border-line bg-raised shadow-pop data-[entering]:animate-[pop_140ms_ease-out]`}>
         <AriaDialog className="outline-none max-h-[90dvh] flex flex-col">
           <header className="flex items-center gap-2 px-5 pt-4">
             <Heading slot="title" className="text-base mr-auto min-w-0 break-words">{title}</Heading>

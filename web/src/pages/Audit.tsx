@@ -9,6 +9,7 @@ import { type Column, DataTable, type Sort } from "~/design/DataTable";
 import { ProblemNote, asProblem } from "~/design/overlays";
 import { Page } from "~/shell/Page";
 import { moment } from "~/words/format";
+import { useWord } from "~/words/states";
 import { Subject } from "./parts/EventList";
 
 interface Records {
@@ -21,6 +22,7 @@ const SETTLE_MS = 400;
 
 export function Audit() {
   const { t, i18n } = useLingui();
+  const word = useWord();
   const client = useQueryClient();
   const { data, error, fetchNextPage, hasNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ["audit"],
@@ -43,15 +45,15 @@ export function Audit() {
   const rows = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
   const columns = useMemo<Column<AuditRecord>[]>(
     () => [
-      { id: "sequence", name: t`No.`, width: "5rem", right: true, cell: (r) => r.sequence },
+      { id: "sequence", name: t`No.`, width: "5rem", wide: true, right: true, cell: (r) => r.sequence },
       { id: "at", name: t`Time`, width: "11.5rem", wide: true, cell: (r) => moment(r.at, i18n.locale) },
       { id: "principal", name: t`Who`, width: "minmax(6rem,1fr)", cell: (r) => <span className="font-medium">{r.principal}</span> },
-      { id: "verb", name: t`Did`, width: "minmax(5rem,.8fr)", cell: (r) => r.verb },
+      { id: "verb", name: t`Did`, width: "minmax(6rem,1fr)", cell: (r) => <span title={r.verb}>{word(r.verb)}</span> },
       { id: "what", name: t`What`, width: "minmax(8rem,1.5fr)", cell: (r) => <Subject kind={r.kind} name={r.name} /> },
       { id: "from", name: t`From`, width: "minmax(8rem,1fr)", wide: true, cell: (r) => <span className="font-mono text-xs">{r.from}</span> },
       { id: "hash", name: t`Hash`, width: "7rem", wide: true, cell: (r) => <code title={r.hash}>{r.hash.slice(0, 12)}</code> },
     ],
-    [t, i18n.locale],
+    [t, word, i18n.locale],
   );
   return (
     <Page title={t`Audit`} titleText={t`Audit`} cli={["tabane audit verify"]}>

@@ -101,7 +101,7 @@ function Alerts() {
           {alerts.slice(0, SHOWN).map((a) => (
             <li key={`${a.kind}/${a.name}/${a.condition?.kind}`} className="flex items-baseline gap-3 px-4 py-2">
               <Phase phase={a.phase} />
-              <span className="min-w-0 break-words"><Subject kind={a.kind} name={a.name} /> {a.condition ? <span className="text-muted">{word(a.condition.kind)}: {a.condition.message || word(a.condition.reason)}</span> : null}</span>
+              <span className="min-w-0 wrap-anywhere"><Subject kind={a.kind} name={a.name} /> {a.condition ? <span className="text-muted">{a.condition.kind === "ready" ? null : <>{word(a.condition.kind)}: </>}{a.condition.message || word(a.condition.reason)}</span> : null}</span>
             </li>
           ))}
         </ul>

@@ -3,16 +3,15 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { useMemo, useState } from "react";
 import { post, remove } from "~/api/client";
 import { useObjects } from "~/api/live";
-import { type Disk, diskPhase, path } from "~/api/objects";
+import { type Disk, diskPhase, isUnplaced, path } from "~/api/objects";
 import { useMay } from "~/api/session";
-import { Button, Empty, Phase } from "~/design/basics";
-import { type Column, DataTable } from "~/design/DataTable";
+import { Badge, Button, Empty, Phase } from "~/design/basics";
+import { type Column, DataTable, RowLink } from "~/design/DataTable";
 import { NumberField, Select, TextField } from "~/design/fields";
 import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/overlays";
 import { Page } from "~/shell/Page";
 import { bytes } from "~/words/format";
 import { useWord } from "~/words/states";
-import { Subject } from "./parts/EventList";
 import { Grow } from "./vm/Devices";
 
 const GIB = 2 ** 30;
@@ -27,11 +26,11 @@ export function Disks() {
   const columns = useMemo<Column<Disk>[]>(
     () => [
       { id: "name", name: t`Name`, width: "minmax(9rem,1.5fr)", by: (d) => d.meta.name, cell: (d) => <span className="font-medium">{d.meta.name}</span> },
-      { id: "phase", name: t`State`, width: "minmax(6rem,1fr)", by: diskPhase, cell: (d) => <Phase phase={diskPhase(d)} /> },
-      { id: "vm", name: "VM", width: "minmax(6rem,1fr)", by: (d) => d.spec.vm ?? "", cell: (d) => (d.spec.vm ? <Subject kind="vm" name={d.spec.vm} /> : <span className="text-muted"><Trans>none</Trans></span>) },
+      { id: "phase", name: t`State`, width: "minmax(6rem,1fr)", by: diskPhase, cell: (d) => (isUnplaced(d) ? <span title={t`It is made when it is attached to a VM.`}><Badge><Trans>not made yet</Trans></Badge></span> : <Phase phase={diskPhase(d)} />) },
+      { id: "vm", name: "VM", width: "minmax(6rem,1fr)", by: (d) => d.spec.vm ?? "", cell: (d) => (d.spec.vm ? <RowLink to={`/vms/${d.spec.vm}`}>{d.spec.vm}</RowLink> : <span className="text-muted"><Trans>none</Trans></span>) },
       { id: "size", name: t`Size`, width: "6rem", wide: true, right: true, by: (d) => d.status?.size_bytes ?? 0, cell: (d) => bytes(d.status?.size_bytes || d.spec.size_bytes) },
       { id: "used", name: t`Used`, width: "6rem", wide: true, right: true, by: (d) => d.status?.used_bytes ?? 0, cell: (d) => bytes(d.status?.used_bytes) },
-      { id: "image", name: t`Image`, width: "minmax(8rem,1fr)", wide: true, by: (d) => d.spec.image ?? "", cell: (d) => (d.spec.image ? `${d.spec.image} (${word(d.spec.clone ?? "linked")})` : "–") },
+      { id: "image", name: t`Image`, width: "minmax(8rem,1.2fr)", wide: true, by: (d) => d.spec.image ?? "", cell: (d) => (d.spec.image ? <>{d.spec.image} <span className="text-muted">· {word(d.spec.clone ?? "linked")}</span></> : "–") },
       { id: "pool", name: t`Pool`, width: "5.5rem", wide: true, by: (d) => d.spec.pool, cell: (d) => d.spec.pool },
       { id: "host", name: t`Host`, width: "5.5rem", wide: true, by: (d) => d.spec.host ?? "", cell: (d) => d.spec.host ?? "–" },
       {

@@ -4,7 +4,8 @@ import { useMemo, useState } from "react";
 import { DropZone, FileTrigger } from "react-aria-components";
 import { post, remove } from "~/api/client";
 import { useObjects } from "~/api/live";
-import { type Image, imagePhase, isTemplate, path } from "~/api/objects";
+import { type Image, imagePhase, isTemplate, path, unmet } from "~/api/objects";
+import { isPackage } from "~/api/package";
 import { useMay } from "~/api/session";
 import { startUpload, stopUpload, useUploads } from "~/api/upload";
 import { Button, ButtonLink, Empty, ProgressLine } from "~/design/basics";
@@ -15,6 +16,7 @@ import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/o
 import { Page } from "~/shell/Page";
 import { bytes } from "~/words/format";
 import { ImageState } from "./parts/ImageState";
+import { useTake } from "./parts/PackageDrop";
 
 /** A file's name as an image's: web-server_1.qcow2 becomes web-server-1. */
 export function nameOf(file: string): string {
@@ -30,16 +32,17 @@ export function Images() {
   const { change } = useMay();
   const [asked, setAsked] = useState<{ what: "get" } | { what: "upload"; file: File } | { what: "delete"; image: Image }>();
   const close = () => setAsked(undefined);
+  const takePackage = useTake();
   const columns = useMemo<Column<Image>[]>(
     () => [
       { id: "name", name: t`Name`, width: "minmax(8rem,1.5fr)", by: (i) => i.meta.name, cell: (i) => <span className="font-medium">{i.meta.name}</span> },
       {
-        id: "phase", name: t`State`, width: "minmax(7rem,1.4fr)", by: imagePhase,
+        id: "phase", name: t`State`, width: "minmax(7rem,2fr)", by: imagePhase,
         cell: (i) => <ImageState image={i} />,
       },
       { id: "os", name: t`System`, width: "minmax(6rem,1fr)", wide: true, by: (i) => i.status?.os ?? i.spec.os ?? "", cell: (i) => i.status?.os ?? i.spec.os ?? "–" },
-      { id: "virtual", name: t`Disk size`, width: "6.5rem", wide: true, right: true, by: (i) => i.status?.virtual_size_bytes ?? 0, cell: (i) => bytes(i.status?.virtual_size_bytes) },
-      { id: "size", name: t`Stored`, width: "6.5rem", wide: true, right: true, by: (i) => i.status?.size_bytes ?? 0, cell: (i) => bytes(i.status?.size_bytes) },
+      { id: "virtual", name: t`Disk size`, width: "6.5rem", wide: true, right: true, by: (i) => i.status?.virtual_size_bytes ?? 0, cell: (i) => bytes(i.status?.virtual_size_bytes || undefined) },
+      { id: "size", name: t`Stored`, width: "6.5rem", wide: true, right: true, by: (i) => i.status?.size_bytes ?? 0, cell: (i) => bytes(i.status?.size_bytes || undefined) },
       { id: "hosts", name: t`Host`, width: "minmax(5rem,1fr)", wide: true, cell: (i) => i.spec.host ?? "–" },
       {
         id: "do", name: "", width: "2.75rem",
@@ -59,7 +62,8 @@ export function Images() {
     </section>
   );
   const take = (file: File | null | undefined) => {
-    if (file) setAsked({ what: "upload", file });
+    if (file && isPackage(file)) takePackage(file);
+    else if (file) setAsked({ what: "upload", file });
   };
   return (
     <Page title={t`Images`} titleText={t`Images`} cli={["tabane image list", "tabane image build debian-12", "tabane image import NAME FILE"]}
@@ -78,8 +82,7 @@ export function Images() {
           className="group rounded-lg border border-dashed border-line-strong bg-surface px-4 py-3 data-[drop-target]:border-accent data-[drop-target]:bg-accent-soft">
           <div className="flex flex-wrap items-center gap-3">
             <span className="text-muted"><Icon name="upload" size={18} /></span>
-            <span><Trans>Drop a disk image here (raw, qcow2, vmdk, vhd, vhdx or vdi) to upload it.</Trans></span>
-            <span className="ml-auto" />
+            <span className="min-w-0 flex-1 basis-60"><Trans>Drop a disk image here (raw, qcow2, vmdk, vhd, vhdx or vdi) to upload it, or an OVA package to import the VM in it.</Trans></span>
             <FileTrigger onSelect={(files) => take(files?.[0])}><Button small><Trans>Choose a file</Trans></Button></FileTrigger>
           </div>
           {[...uploads.values()].map((u) => (
@@ -101,6 +104,7 @@ export function Images() {
           ))}
         </section>
       ) : null}
+      {images.filter((i) => imagePhase(i) === "failed").map((i) => <Failed key={i.meta.name} image={i} onDelete={change ? () => setAsked({ what: "delete", image: i }) : undefined} />)}
       {table}
       {asked?.what === "get" ? <Get onClose={close} /> : null}
       {asked?.what === "upload" ? <Send file={asked.file} onClose={close} /> : null}
@@ -110,6 +114,20 @@ export function Images() {
         </Confirm>
       ) : null}
     </Page>
+  );
+}
+
+/** Why there is no image, in full: in the table there is room for its beginning only. */
+function Failed({ image, onDelete }: { image: Image; onDelete: (() => void) | undefined }) {
+  const { t } = useLingui();
+  const said = unmet(image.status?.conditions).find((c) => c.message)?.message;
+  if (!said) return null;
+  return (
+    <section aria-label={t`Why ${image.meta.name} failed`} className="flex flex-wrap items-start gap-x-3 gap-y-2 rounded-lg border border-bad/40 bg-bad-soft px-4 py-2.5">
+      <span className="text-bad pt-0.5"><Icon name="alert" /></span>
+      <p className="min-w-0 flex-1 basis-52 wrap-anywhere"><span className="font-medium">{image.meta.name}</span>: {said}</p>
+      {onDelete ? <Button small icon="trash" onPress={onDelete}><Trans>Delete</Trans></Button> : null}
+    </section>
   );
 }
 

@@ -23,7 +23,7 @@ export function Tokens() {
   const close = () => setAsked(undefined);
   const columns = useMemo<Column<Token>[]>(
     () => [
-      { id: "name", name: t`Name`, width: "minmax(8rem,1.5fr)", by: (k) => k.meta.name, cell: (k) => <span className="inline-flex gap-2 items-center"><span className="font-medium">{k.meta.name}</span>{k.meta.name === session?.principal ? <Badge tone="good"><Trans>yours</Trans></Badge> : null}</span> },
+      { id: "name", name: t`Name`, width: "minmax(8rem,1.5fr)", by: (k) => k.meta.name, cell: (k) => <span className="flex gap-2 items-center min-w-0"><span className="font-medium truncate">{k.meta.name}</span>{k.meta.name === session?.principal ? <Badge tone="good"><Trans>yours</Trans></Badge> : null}</span> },
       { id: "role", name: t`Role`, width: "7.5rem", by: (k) => k.spec.role, cell: (k) => <Badge tone={k.spec.role === "admin" ? "warn" : "idle"}>{word(k.spec.role)}</Badge> },
       { id: "description", name: t`Description`, width: "minmax(8rem,2fr)", wide: true, cell: (k) => k.spec.description ?? "" },
       { id: "created", name: t`Created`, width: "minmax(9rem,1fr)", wide: true, by: (k) => k.meta.created_at ?? "", cell: (k) => moment(k.meta.created_at, i18n.locale) },

@@ -1,7 +1,7 @@
 /** One VM: what it is, does and has, and what can be done with it. */
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Link, useParams } from "@tanstack/react-router";
-import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { type ReactNode, Suspense, lazy, useEffect, useRef, useState } from "react";
 import { blob } from "~/api/client";
 import { useObject, useLiveState } from "~/api/live";
 import { type Vm, isUp, path, vmAddresses, vmPhase } from "~/api/objects";
@@ -16,7 +16,8 @@ import { bytes, lasting, moment } from "~/words/format";
 import { useWord } from "~/words/states";
 import { EventList } from "./parts/EventList";
 import { Devices } from "./vm/Devices";
-import { Clone, Export } from "./vm/Copies";
+import { Clone } from "./vm/Copies";
+import { Export } from "./vm/Export";
 import { Settings } from "./vm/Settings";
 import { Snapshots } from "./vm/Snapshots";
 import { useOffers, usePower } from "./vm/power";
@@ -30,8 +31,8 @@ function cliOf(tab: string, vm: Vm): string[] {
     case "console": return [`tabane vm console ${name}`, `tabane vm exec ${name} -- uname -a`];
     case "display": return [`tabane vm screenshot ${name} -o ${name}.png`, `tabane vm vnc ${name}`];
     case "devices": return [`tabane vm attach ${name} --as data --size 20GiB`, `tabane vm plug ${name} --network default`];
-    // It follows what is typed there.
     case "snapshots": return [`tabane snapshot tree ${name}`, `tabane snapshot create ${name} NAME --memory`];
+    // It follows what is typed there.
     case "settings": return [];
     case "events": return [`tabane event list --about vm/${name} --watch`];
     default: return [`tabane vm get ${name}`, isUp(vm) ? `tabane vm shutdown ${name}` : `tabane vm start ${name} --wait agent`];
@@ -126,9 +127,11 @@ function Overview({ vm }: { vm: Vm }) {
             [t`Memory`, bytes(spec.memory_bytes)],
             [t`Address`, addresses.length ? <span className="font-mono text-xs">{addresses.map((a) => <span key={a} className="block">{a}</span>)}</span> : "–"],
             [t`Image`, image ?? "–"],
-            [t`Running for`, isUp(vm) ? lasting(status?.started_at, now) : "–"],
-            [t`Accelerator`, status?.pinned ? `${status.pinned.accel} · QEMU ${status.pinned.qemu_version}` : "–"],
-            [t`Machine`, status?.pinned ? <code>{status.pinned.machine} / {status.pinned.cpu_model}</code> : "–"],
+            ...(isUp(vm) ? [[t`Running for`, lasting(status?.started_at, now, i18n.locale)] as [string, string]] : []),
+            ...(status?.pinned ? [
+              [t`Accelerator`, `${status.pinned.accel.toUpperCase()} · QEMU ${status.pinned.qemu_version}`] as [string, string],
+              [t`Machine`, <code key="machine">{status.pinned.machine} / {status.pinned.cpu_model}</code>] as [string, ReactNode],
+            ] : []),
             [t`After a crash`, word(spec.on_crash ?? "restart")],
             ...(status?.last_exit ? [[t`Last end`, status.last_exit] as [string, string]] : []),
             [t`Created`, moment(meta.created_at, i18n.locale)],

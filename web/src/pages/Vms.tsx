@@ -11,6 +11,7 @@ import { Menu } from "~/design/overlays";
 import { Page } from "~/shell/Page";
 import { bytes } from "~/words/format";
 import { useWord } from "~/words/states";
+import { PackageDrop } from "./parts/PackageDrop";
 import { useOffers, usePower } from "./vm/power";
 
 /** All words have to be found; `key=value` and `key` in labels, others anywhere. */
@@ -55,7 +56,7 @@ export function Vms() {
       { id: "cpus", name: t`CPUs`, width: "4.5rem", wide: true, right: true, by: (vm) => vm.spec.cpus, cell: (vm) => vm.spec.cpus },
       { id: "memory", name: t`Memory`, width: "6rem", wide: true, right: true, by: (vm) => vm.spec.memory_bytes, cell: (vm) => bytes(vm.spec.memory_bytes) },
       { id: "address", name: t`Address`, width: "minmax(7rem,1fr)", wide: true, by: (vm) => vmAddresses(vm)[0] ?? "", cell: (vm) => <span className="font-mono text-xs">{vmAddresses(vm)[0] ?? ""}</span> },
-      { id: "labels", name: t`Labels`, width: "minmax(6rem,1.5fr)", wide: true, cell: (vm) => <Labels labels={vm.meta.labels} /> },
+      { id: "labels", name: t`Labels`, width: "minmax(6rem,1.5fr)", wide: true, cell: (vm) => <Labels labels={vm.meta.labels} short /> },
     ],
     [t],
   );
@@ -65,7 +66,13 @@ export function Vms() {
 
   return (
     <Page title={t`VMs`} titleText={t`VMs`} cli={chosen.length ? [`tabane vm start ${names}`, `tabane vm shutdown ${names}`] : [list]}
-      actions={may ? <ButtonLink to="/vms/new" look="primary" icon="plus"><Trans>Create a VM</Trans></ButtonLink> : null}>
+      actions={may ? (
+        <>
+          <ButtonLink to="/import" icon="upload"><Trans>Import a VM</Trans></ButtonLink>
+          <ButtonLink to="/vms/new" look="primary" icon="plus"><Trans>Create a VM</Trans></ButtonLink>
+        </>
+      ) : null}>
+      <PackageDrop isDisabled={!may}>
       <section className="rounded-lg border border-line bg-surface min-w-0">
         <div className="flex flex-wrap items-center gap-2 p-2 border-b border-line min-h-12">
           {chosen.length ? (
@@ -111,10 +118,16 @@ export function Vms() {
         <DataTable name={t`VMs`} rows={rows} columns={columns} keyOf={(vm) => vm.meta.name} selected={selected} {...(may ? { onSelect: setSelected } : {})}
           empty={
             <Empty icon="vm" title={all.length ? <Trans>No VM is like that.</Trans> : <Trans>There are no VMs yet.</Trans>}>
-              {all.length || !may ? null : <ButtonLink to="/vms/new" look="primary" icon="plus"><Trans>Create the first one</Trans></ButtonLink>}
+              {all.length || !may ? null : (
+                <span className="flex flex-wrap justify-center gap-2">
+                  <ButtonLink to="/vms/new" look="primary" icon="plus"><Trans>Create the first one</Trans></ButtonLink>
+                  <ButtonLink to="/import" icon="upload"><Trans>Import a VM</Trans></ButtonLink>
+                </span>
+              )}
             </Empty>
           } />
       </section>
+      </PackageDrop>
       {dialog}
     </Page>
   );

@@ -52,7 +52,7 @@ function Chooser({ onClose }: { onClose: () => void }) {
   const targets = useMemo(() => {
     const wanted = text.trim().toLowerCase();
     const pages: [string, string, IconName][] = [
-      ["/", t`Dashboard`, "dashboard"], ["/layers", t`Layers`, "layers"], ["/vms", t`VMs`, "vm"], ["/vms/new", t`Create a VM`, "plus"], ["/templates", t`Templates`, "template"], ["/images", t`Images`, "image"],
+      ["/", t`Dashboard`, "dashboard"], ["/layers", t`Layers`, "layers"], ["/vms", t`VMs`, "vm"], ["/vms/new", t`Create a VM`, "plus"], ["/import", t`Import a VM`, "upload"], ["/templates", t`Templates`, "template"], ["/flavors", t`Flavors`, "flavor"], ["/images", t`Images`, "image"],
       ["/hosts", t`Hosts`, "host"], ["/networks", t`Networks`, "network"], ["/pools", t`Pools`, "pool"], ["/disks", t`Disks`, "disk"], ["/events", t`Events`, "event"],
     ];
     const found: Target[] = [];
@@ -89,8 +89,8 @@ function Chooser({ onClose }: { onClose: () => void }) {
           <div key={target.key} id={`jump-${i}`} role="option" aria-selected={i === at} tabIndex={-1} onClick={() => go(target)} onMouseMove={() => setAt(i)}
             className={`flex items-center gap-2 px-2 h-8 rounded cursor-pointer ${i === at ? "bg-accent-soft" : ""}`}>
             <span className="text-muted"><Icon name={target.icon} /></span>
-            <span className="truncate">{target.name}</span>
-            <span className="ml-auto text-xs text-muted">{target.told}</span>
+            <span className="truncate min-w-0">{target.name}</span>
+            <span className="ml-auto pl-2 text-xs text-muted whitespace-nowrap">{target.told}</span>
           </div>
         ))}
       </div>

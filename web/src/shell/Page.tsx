@@ -29,7 +29,7 @@ export function Page({ title, titleText, back, badge, actions, cli, children }: 
               <span className="text-muted"><Icon name="right" size={12} /></span>
             </>
           ) : null}
-          <span className="min-w-0 break-all">{title}</span>
+          <span className="min-w-0 wrap-anywhere">{title}</span>
           {badge}
         </h1>
         <div className="flex flex-wrap items-center gap-2">{actions}</div>

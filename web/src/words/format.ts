@@ -41,11 +41,14 @@ export function ago(text: string | null | undefined, now: number, locale: string
   return form.format(seconds, "second");
 }
 
+const LENGTHS = { en: [" d", " h", " min", " s", " "], ja: ["日", "時間", "分", "秒", ""] } as const;
+
 /** How long something has lasted: 3 d 4 h, 12 min, 40 s. */
-export function lasting(since: string | null | undefined, now: number): string {
+export function lasting(since: string | null | undefined, now: number, locale = "en"): string {
   if (!since) return "–";
+  const [day, hour, minute, second, gap] = LENGTHS[locale === "ja" ? "ja" : "en"];
   const s = Math.max(0, Math.round((now - Date.parse(since)) / 1000));
-  if (s >= 86_400) return `${Math.trunc(s / 86_400)} d ${Math.trunc((s % 86_400) / 3_600)} h`;
-  if (s >= 3_600) return `${Math.trunc(s / 3_600)} h ${Math.trunc((s % 3_600) / 60)} min`;
-  return s >= 60 ? `${Math.trunc(s / 60)} min` : `${s} s`;
+  if (s >= 86_400) return `${Math.trunc(s / 86_400)}${day}${gap}${Math.trunc((s % 86_400) / 3_600)}${hour}`;
+  if (s >= 3_600) return `${Math.trunc(s / 3_600)}${hour}${gap}${Math.trunc((s % 3_600) / 60)}${minute}`;
+  return s >= 60 ? `${Math.trunc(s / 60)}${minute}` : `${s}${second}`;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
+pub use tabane_model::DigestAlgorithm as Algorithm;
 
 use super::index::plain;
 use crate::{Error, Result};
@@ -19,14 +20,6 @@ pub struct Stated {
     pub algorithm: Algorithm,
     /// In lower case.
     pub hexadecimal: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// What VMware wrote until 6.5, and VirtualBox writes still. It finds damage, and no attack.
-    Sha1,
-    Sha256,
-    Sha512,
 }
 
 impl Manifest {

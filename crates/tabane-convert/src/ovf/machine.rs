@@ -1,6 +1,9 @@
 //! What a descriptor says of a machine, in our words. Names and texts are still those of a stranger.
 
 use tabane_model::Firmware;
+/// What the guest saw between itself and the disk.
+pub use tabane_model::PackageBus as Controller;
+pub use tabane_model::PackageConfiguration as Configuration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
@@ -32,18 +35,6 @@ pub struct Disk {
     pub controller: Controller,
 }
 
-/// What the guest saw between itself and the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Controller {
-    Ide,
-    Sata,
-    Scsi,
-    Nvme,
-    Virtio,
-    #[default]
-    Unknown,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
     pub label: String,
@@ -51,10 +42,4 @@ pub struct Nic {
     pub network: Option<String>,
     pub mac: Option<String>,
     pub model: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configuration {
-    pub id: String,
-    pub label: String,
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
 use tabane_model::Firmware;
+pub use tabane_model::package_bounds::DESCRIPTOR_BYTES_MAX;
 
 use super::{
     hardware::Hardware,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{Error, Result, ova::index::plain};
 
-pub const DESCRIPTOR_BYTES_MAX: u64 = 4 << 20;
 const NODES_MAX: u32 = 200_000;
 const TEXT_LENGTH_MAX: usize = 200;
 

@@ -12,6 +12,7 @@ use futures_util::stream;
 use tabane_model::{Problem, api::export_frame};
 use tokio::io::AsyncReadExt;
 
+use super::export_watch::Watch;
 use crate::{Error, Result, streams::Upgraded};
 
 fn broken(told: impl std::fmt::Display) -> std::io::Error {
@@ -30,7 +31,7 @@ async fn frame(stream: &mut Upgraded) -> std::io::Result<(u8, Vec<u8>)> {
 }
 
 /// Waits until the file is made, then hands it on. `name` is what the browser calls it: a name and an ending of ours.
-pub async fn answer(mut host: Upgraded, name: &str) -> Result<Response> {
+pub async fn answer(mut host: Upgraded, name: &str, watch: Watch) -> Result<Response> {
     let failed = |e: std::io::Error| Error::Refused {
         code: "export_broke_off",
         detail: e.to_string(),
@@ -38,7 +39,10 @@ pub async fn answer(mut host: Upgraded, name: &str) -> Result<Response> {
     };
     let length = loop {
         match frame(&mut host).await.map_err(failed)? {
-            (export_frame::PROGRESS, _) => {}
+            (export_frame::PROGRESS, payload) => {
+                let fraction = payload.try_into().map_or(0.0, f32::from_be_bytes);
+                watch.making(if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 });
+            }
             (export_frame::LENGTH, payload) => {
                 let bytes = payload.try_into().map_err(|_| failed(broken("a length is none")))?;
                 break u64::from_be_bytes(bytes);
@@ -50,24 +54,28 @@ pub async fn answer(mut host: Upgraded, name: &str) -> Result<Response> {
             (kind, _) => return Err(failed(broken(format!("a frame of kind {kind}")))),
         }
     };
-    let state = (host, blake3::Hasher::new(), 0u64, false);
-    let parts = stream::try_unfold(state, move |(mut host, mut digest, mut sent, done)| async move {
-        if done {
-            return Ok::<_, std::io::Error>(None);
-        }
-        let (kind, payload) = frame(&mut host).await?;
-        match kind {
-            export_frame::DATA => {
-                digest.update(&payload);
-                sent += payload.len() as u64;
-                Ok(Some((Bytes::from(payload), (host, digest, sent, false))))
+    let watched = watch.sending(length);
+    let state = (host, blake3::Hasher::new(), 0u64, false, watched);
+    let parts =
+        stream::try_unfold(state, move |(mut host, mut digest, mut sent, done, mut watched)| async move {
+            if done {
+                return Ok::<_, std::io::Error>(None);
             }
-            export_frame::DIGEST if sent == length && payload == digest.finalize().as_bytes() => {
-                Ok(Some((Bytes::new(), (host, digest, sent, true))))
+            let (kind, payload) = frame(&mut host).await?;
+            match kind {
+                export_frame::DATA => {
+                    digest.update(&payload);
+                    sent += payload.len() as u64;
+                    watched.sent(sent);
+                    Ok(Some((Bytes::from(payload), (host, digest, sent, false, watched))))
+                }
+                export_frame::DIGEST if sent == length && payload == digest.finalize().as_bytes() => {
+                    watched.done();
+                    Ok(Some((Bytes::new(), (host, digest, sent, true, watched))))
+                }
+                _ => Err(broken("what arrived is not what the host sent")),
             }
-            _ => Err(broken("what arrived is not what the host sent")),
-        }
-    });
+        });
     let mut response = Body::from_stream(parts).into_response();
     let headers = response.headers_mut();
     // No Content-Length: a browser would take the file for whole before its digest was compared.

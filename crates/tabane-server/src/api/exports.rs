@@ -3,19 +3,29 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     extract::{Path, Query, Request, State},
     http::header,
     response::Response,
 };
 use tabane_model::{
-    Kind, Resource, Snapshot, SnapshotPhase,
-    api::{ExportRequest, StreamKind},
+    Kind, Resource, Snapshot, SnapshotPhase, Uid,
+    api::{ExportRequest, ExportState, StreamKind},
 };
 
-use super::vms::record_entry;
+use super::{
+    export_watch::{self, Watch},
+    vms::record_entry,
+};
 use crate::{Error, Result, app::App, auth::Caller, streams};
 
 type Params = std::result::Result<Query<ExportRequest>, axum::extract::rejection::QueryRejection>;
+
+/// How far a download is, for who asked for it.
+pub async fn state(caller: Caller, Path(id): Path<Uid>) -> Result<Json<ExportState>> {
+    caller.may_enter()?;
+    Ok(Json(export_watch::state(id, &caller.principal)))
+}
 
 /// Who may look into a guest may take its disks with him.
 pub async fn export(
@@ -26,7 +36,8 @@ pub async fn export(
     mut request: Request,
 ) -> Result<Response> {
     caller.may_enter()?;
-    let Query(export) = params.map_err(|e| Error::Query(e.body_text()))?;
+    let Query(mut export) = params.map_err(|e| Error::Query(e.body_text()))?;
+    let watch = Watch::begin(export.watch.take(), &caller.principal);
     let snapshot = app.cache.expect::<Snapshot>(&name)?;
     let ready = snapshot.status.phase == SnapshotPhase::Ready && snapshot.meta.deleted_at.is_none();
     let Some(host) = snapshot.spec.host.clone().filter(|_| ready) else {
@@ -40,7 +51,13 @@ pub async fn export(
         record_entry(&app, &caller, "export", snapshot.spec.vm.as_str()).await?;
         let file = format!("{}.{}", snapshot.spec.vm, export.format);
         let stream = StreamKind::Export { snapshot: snapshot.meta.name.clone(), export };
-        return super::downloads::answer(app.streams.open(&host, stream).await?, &file).await;
+        let opened = app.streams.open(&host, stream).await;
+        let answer = match opened {
+            Ok(stream) => super::downloads::answer(stream, &file, watch.clone()).await,
+            Err(error) => Err(error),
+        };
+        // The browser shows nobody why a download failed; who watches it is told.
+        return answer.map_err(|error| watch.failed(error.problem()));
     }
     let (response, client) = streams::accept(&mut request)?;
     record_entry(&app, &caller, "export", snapshot.spec.vm.as_str()).await?;

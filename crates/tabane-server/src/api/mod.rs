@@ -5,11 +5,13 @@ pub mod clones;
 pub mod crud;
 mod downloads;
 pub mod events;
+mod export_watch;
 pub mod exports;
 pub mod hosts;
 pub mod images;
 mod metrics;
 pub mod openapi;
+mod packages;
 mod sessions;
 pub mod snapshots;
 mod sockets;
@@ -32,8 +34,8 @@ use tabane_model::{
 
 use crate::{admit::Admit, app::App, console, session};
 
-/// The network that the first start makes.
-pub const DEFAULT_NETWORK: &str = "default";
+pub use tabane_model::DEFAULT_NETWORK;
+
 /// Objects are small; user-data is the largest part of one.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -68,6 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/vms/{name}/console-socket", get(sockets::console))
         .route("/v1/vms/{name}/console-tickets", post(sockets::console_ticket))
         .route("/v1/snapshots/{name}/export", get(exports::export))
+        .route("/v1/exports/{id}", get(exports::state))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
         .route("/v1/vms/{name}/metrics", get(metrics::of_vm))
@@ -75,6 +78,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/metrics/vms", get(metrics::of_vms))
         .route("/v1/metrics/hosts", get(metrics::of_hosts))
         .route("/metrics", get(metrics::exposition))
+        .route(
+            "/v1/packages/plan",
+            post(packages::plan).layer(DefaultBodyLimit::max(packages::BODY_BYTES_MAX)),
+        )
         .route("/v1/hosts/{name}/watch", get(hosts::watch))
         .route("/v1/hosts/{name}/report", post(hosts::report))
         .route("/v1/hosts/{name}/streams/{id}", post(hosts::stream))

@@ -29,6 +29,7 @@ use utoipa::{
     api::Change,
     api::ExecRequest,
     api::ExportRequest,
+    api::ExportState,
     api::HostReport,
     api::JoinRequest,
     api::JoinAnswer,
@@ -38,6 +39,8 @@ use utoipa::{
     api::CloneRequest,
     api::RevertRequest,
     api::AuditRecord,
+    tabane_model::PackageRequest,
+    tabane_model::PackagePlan,
     tabane_model::Metrics,
     tabane_model::UsageList,
     tabane_model::Series,
@@ -159,7 +162,13 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "/v1/snapshots/{name}/export",
         HttpMethod::Get,
         "export_snapshot",
-        "A snapshot as a file for other systems: format, disk, ovf2; framed with Upgrade: tabane-stream, plain without",
+        "A snapshot as a file for other systems: format, disk, ovf2, watch; framed with Upgrade: tabane-stream, plain without",
+    ),
+    (
+        "/v1/exports/{id}",
+        HttpMethod::Get,
+        "watch_export",
+        "How far the plain download is that was asked for with `watch=ID`",
     ),
     (
         "/v1/images/{name}/content",
@@ -172,6 +181,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         HttpMethod::Get,
         "copy_image",
         "An image's files, for hosts (Upgrade: tabane-stream)",
+    ),
+    (
+        "/v1/packages/plan",
+        HttpMethod::Post,
+        "plan_package",
+        "What would become of an OVA package: a PackageRequest for a PackagePlan; nothing is made",
     ),
     ("/v1/session", HttpMethod::Post, "sign_in", "Open a session of the web console: a token for a cookie"),
     ("/v1/session", HttpMethod::Get, "session", "Who is signed in"),
@@ -315,7 +330,8 @@ fn schema_parameter(name: &str, schema: &str, description: &str) -> Parameter {
 }
 
 fn named_in(path: &str) -> Vec<Parameter> {
-    let known = [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream.")];
+    let known =
+        [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream or export.")];
     let named = known.into_iter().filter(|(pattern, ..)| path.contains(pattern));
     named.map(|(_, name, told)| parameter(name, ParameterIn::Path, Type::String, told)).collect()
 }

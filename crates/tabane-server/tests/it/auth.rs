@@ -112,6 +112,7 @@ async fn roles_reach_as_far_as_documented() {
         ("DELETE", "/v1/vms/web1", None),
         ("POST", "/v1/vms/web1/start", None),
         ("POST", "/v1/vms/web1/exec", Some(json!({ "command": ["id"] }))),
+        ("POST", "/v1/packages/plan", Some(json!({}))),
         ("GET", "/v1/vms/web1/console", None),
         ("GET", "/v1/vms/web1/screenshot", None),
         ("POST", "/v1/vms/web1/vnc-tickets", None),

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use tabane_client::{Client, HostEvent};
 use tabane_model::{
-    Disk, DiskPhase, DiskStatus, Host, HostStatus, Image, ImagePhase, ImageStatus, Kind, Name, Power,
-    Problem, Resource, Role, Snapshot, SnapshotPhase, SnapshotStatus, Uid, Vm, VmPhase, VmStatus,
+    Disk, DiskPhase, DiskStatus, Host, HostStatus, Image, ImagePhase, ImageStatus, Kind, Name, PackageAnswer,
+    PackageOrder, Power, Problem, Resource, Role, Snapshot, SnapshotPhase, SnapshotStatus, Uid, Vm, VmPhase,
+    VmStatus,
     api::{Change, HostReport, JoinRequest, StatusReport, StreamKind, StreamOrder},
 };
 use tokio::{
@@ -28,11 +29,20 @@ pub struct Options {
     pub leaves_images: bool,
     /// Do nothing but listen.
     pub idle: bool,
+    /// What it says of every package.
+    pub plan: Option<PackageAnswer>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_bytes: 64 * GIB, refusal: None, image_failure: None, leaves_images: false, idle: false }
+        Self {
+            memory_bytes: 64 * GIB,
+            refusal: None,
+            image_failure: None,
+            leaves_images: false,
+            idle: false,
+            plan: None,
+        }
     }
 }
 
@@ -107,7 +117,7 @@ async fn run(
             HostEvent::Order(order) => {
                 orders.lock().unwrap().push(order.clone());
                 if !options.idle {
-                    tokio::spawn(answer(client.clone(), host.clone(), order, options.refusal.clone()));
+                    tokio::spawn(answer(client.clone(), host.clone(), order, options.clone()));
                 }
             }
             HostEvent::Change(Change::Put { kind: Kind::Image, .. }) if options.leaves_images => {}
@@ -187,14 +197,23 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
     }
 }
 
-async fn answer(client: Client, host: Name, order: StreamOrder, refusal: Option<Problem>) {
-    if let Some(problem) = refusal {
+async fn answer(client: Client, host: Name, order: StreamOrder, options: Options) {
+    if let Some(problem) = options.refusal {
         client.refuse_stream(host.as_str(), order.id, &problem).await.unwrap();
         return;
     }
     let mut stream = client.answer_stream(host.as_str(), order.id).await.unwrap();
     if matches!(order.stream, StreamKind::Screenshot { .. }) {
         stream.write_all(PICTURE).await.unwrap();
+        stream.shutdown().await.unwrap();
+        return;
+    }
+    if let Some(plan) = options.plan.filter(|_| matches!(order.stream, StreamKind::PlanPackage)) {
+        let mut asked = Vec::new();
+        stream.read_to_end(&mut asked).await.unwrap();
+        let asked: PackageOrder = serde_json::from_slice(&asked).unwrap();
+        assert!(!asked.request.descriptor.is_empty() && asked.networks.contains(&name("default")));
+        stream.write_all(&serde_json::to_vec(&plan).unwrap()).await.unwrap();
         stream.shutdown().await.unwrap();
         return;
     }

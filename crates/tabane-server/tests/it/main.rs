@@ -21,6 +21,7 @@ mod metrics;
 mod networks;
 mod objects;
 mod openapi;
+mod packages;
 mod pinning;
 mod placement;
 mod power;

@@ -5,8 +5,8 @@ use std::{net::Ipv4Addr, path::Path};
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
 use tabane_model::{
-    CloneMode, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic, Power, Resource, Vm, VmDisk,
-    VmSpec,
+    CloneMode, DEFAULT_NETWORK, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic, Power,
+    Resource, Vm, VmDisk, VmSpec,
 };
 
 use super::vm::send_and_wait;
@@ -16,8 +16,6 @@ use crate::{
     output, progress,
 };
 
-/// The network of VMs that name none.
-pub const DEFAULT_NETWORK: &str = "default";
 /// The label of VMs that were made by a flavor.
 const FLAVOR: &str = "flavor";
 const CPUS: u32 = 1;

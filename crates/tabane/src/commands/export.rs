@@ -38,7 +38,7 @@ pub async fn run(context: &Context, export: VmExport) -> Result<()> {
         bail!("{} is there already; add --force to replace it", to.display());
     }
     let client = context.client().await?;
-    let request = ExportRequest { format: export.format, disk: export.disk, ovf2: export.ovf2 };
+    let request = ExportRequest { format: export.format, disk: export.disk, ovf2: export.ovf2, watch: None };
     if let Some(snapshot) = export.snapshot {
         return save(&client, &snapshot, &request, &to).await;
     }

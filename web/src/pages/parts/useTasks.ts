@@ -1,7 +1,7 @@
 /** Work under way, drawn from the phases and progress of all objects. */
 import { useMemo } from "react";
 import { useObjects } from "~/api/live";
-import { type Condition, type Progress, diskPhase, hostPhase, imagePhase, snapshotPhase, unmet, vmPhase } from "~/api/objects";
+import { type Condition, type Progress, diskPhase, hostPhase, imagePhase, isUnplaced, snapshotPhase, unmet, vmPhase } from "~/api/objects";
 import { toneOf } from "~/words/states";
 
 export interface Task {
@@ -22,7 +22,7 @@ export function useTasks(): Task[] {
     for (const s of snapshots) add("snapshot", s.meta.name, snapshotPhase(s));
     for (const h of hosts) add("host", h.meta.name, hostPhase(h));
     for (const v of vms) add("vm", v.meta.name, vmPhase(v), v.status?.arrival?.progress);
-    for (const d of disks) if (!d.spec.vm) add("disk", d.meta.name, diskPhase(d));
+    for (const d of disks) if (!d.spec.vm && !isUnplaced(d)) add("disk", d.meta.name, diskPhase(d));
     return tasks;
   }, [vms, images, disks, hosts, snapshots]);
 }

@@ -6,6 +6,7 @@ import type { Problem } from "~/api/client";
 import { type Vm, isUp } from "~/api/objects";
 import { Button, Empty } from "~/design/basics";
 import { asProblem, ProblemNote } from "~/design/overlays";
+import { StartButton } from "./power";
 import { socketAddress } from "./socket";
 
 type State = "connecting" | "open" | "closed";
@@ -50,7 +51,7 @@ export default function Display({ vm }: { vm: Vm }) {
       element.replaceChildren();
     };
   }, [name, up, turn]);
-  if (!up) return <Empty icon="screen" title={<Trans>The VM does not run. Start it to see its display.</Trans>} />;
+  if (!up) return <Empty icon="screen" title={<Trans>The VM does not run. Start it to see its display.</Trans>}><StartButton vm={vm} /></Empty>;
   return (
     <div className="grid gap-2">
       <div className="flex flex-wrap items-center gap-2 text-muted">

@@ -8,6 +8,7 @@ import type { Problem } from "~/api/client";
 import { type Vm, isUp } from "~/api/objects";
 import { Button, Empty } from "~/design/basics";
 import { asProblem, ProblemNote } from "~/design/overlays";
+import { StartButton } from "./power";
 import { socketAddress } from "./socket";
 
 type State = "connecting" | "open" | "closed";
@@ -85,7 +86,7 @@ export default function Terminal({ vm }: { vm: Vm }) {
     terminal.current?.focus();
   }, []);
 
-  if (!up) return <Empty icon="terminal" title={<Trans>The VM does not run. Start it to use its console.</Trans>} />;
+  if (!up) return <Empty icon="terminal" title={<Trans>The VM does not run. Start it to use its console.</Trans>}><StartButton vm={vm} /></Empty>;
   return (
     <div className="grid gap-2">
       <div className="flex items-center gap-2 text-muted">

@@ -4,6 +4,7 @@ import { type ReactNode, useState } from "react";
 import { post, remove } from "~/api/client";
 import { type Vm, path, vmPhase } from "~/api/objects";
 import { useMay } from "~/api/session";
+import { Button } from "~/design/basics";
 import type { IconName } from "~/design/Icon";
 import { Confirm, complain, say } from "~/design/overlays";
 
@@ -59,6 +60,14 @@ async function runAll(action: Action, names: string[]): Promise<number> {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   if (first) complain(first);
   return names.length - failed;
+}
+
+/** For places that are of no use while the VM is off. */
+export function StartButton({ vm }: { vm: Vm }) {
+  const { change } = useMay();
+  const start = useOffers().find((offer) => offer.action === "start");
+  if (!change || !start?.fits(vm)) return null;
+  return <Button look="primary" icon="play" onPress={() => void runAll("start", [vm.meta.name])}><Trans>Start it</Trans></Button>;
 }
 
 /** Does what was chosen, and asks first when it takes something away. */

@@ -8,19 +8,19 @@
 //! called again.
 
 mod package;
-mod plan;
+mod show;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tabane_client::{Call, Client};
-use tabane_model::{Disk, Image, ImagePhase, ImageSource, ImageSpec, Meta, Name, Network, Resource, Vm};
-
-use self::{
-    package::Package,
-    plan::{LABEL, Plan},
+use tabane_model::{
+    Disk, IMPORTED_FROM, Image, ImagePhase, ImageSource, ImageSpec, Meta, Name, Network, PackageContent,
+    PackagePlan, Resource as _, Vm,
 };
+
+use self::package::Package;
 use super::{image, upload};
 use crate::{arguments::VmImport, context::Context, output, progress};
 
@@ -30,19 +30,13 @@ const WAITS_MAX: u32 = 48;
 
 pub async fn run(context: &Context, import: VmImport) -> Result<()> {
     let package = Package::open(&import.file)?;
-    package.check_descriptor()?;
-    let machine = tabane_convert::ovf::machine(&package.descriptor, import.configuration.as_deref())?;
     let client = context.client().await?;
     let networks: Vec<Network> = client.list(&Call::default()).await?;
     let networks: Vec<Name> = networks.into_iter().map(|network| network.meta.name).collect();
-    let plan = plan::plan(&machine, &package, &import, &networks)?;
-    plan.show();
-    if !machine.licences.is_empty() && !import.accept_licences {
-        eprintln!("\nThe package comes with this licence:");
-        for licence in &machine.licences {
-            let lines = licence.lines().map(|line| line.replace(|c: char| c.is_control() && c != '\t', " "));
-            eprintln!("\n{}", lines.collect::<Vec<_>>().join("\n"));
-        }
+    let plan = tabane_convert::plan::plan(&package.request(show::choices(&import))?, &networks)?;
+    show::plan(&plan);
+    if !plan.licences.is_empty() && !import.accept_licences {
+        show::licences(&plan.licences);
         if !import.dry_run {
             bail!("if you agree to the licence, add --accept-licences");
         }
@@ -52,7 +46,7 @@ pub async fn run(context: &Context, import: VmImport) -> Result<()> {
     }
     let name = plan.vm.meta.name.clone();
     let known = match client.get::<Vm>(name.as_str(), &Call::default()).await {
-        Ok(vm) if vm.meta.labels.get(LABEL) == plan.vm.meta.labels.get(LABEL) => Some(vm),
+        Ok(vm) if vm.meta.labels.get(IMPORTED_FROM) == plan.vm.meta.labels.get(IMPORTED_FROM) => Some(vm),
         Ok(_) => bail!("there is a VM {name} already; choose another name with --name"),
         Err(error) if error.code() == Some("not_found") => None,
         Err(error) => return Err(error.into()),
@@ -62,28 +56,30 @@ pub async fn run(context: &Context, import: VmImport) -> Result<()> {
         None => make(&client, Arc::new(package), &plan).await?,
     };
     disks_ready(&client, &vm).await?;
-    for disk in &plan.disks {
-        forget(&client, &plan, &disk.image).await?;
+    for content in contents(&plan) {
+        forget(&client, &plan, &content.image).await?;
     }
     output::one(context.form()?, &client.get::<Vm>(name.as_str(), &Call::default()).await?)
 }
 
-async fn make(client: &Client, package: Arc<Package>, plan: &Plan) -> Result<Vm> {
-    let digests = digests(package, plan).await?;
-    for (disk, digest) in plan.disks.iter().zip(digests) {
-        let mut spec = ImageSpec::new(ImageSource::Upload { size_bytes: disk.content.length });
+async fn make(client: &Client, package: Arc<Package>, plan: &PackagePlan) -> Result<Vm> {
+    let digests = digests(package.clone(), plan).await?;
+    for (disk, digest) in contents(plan).zip(digests) {
+        let content = package.content(&disk.file)?;
+        let mut spec = ImageSpec::new(ImageSource::Upload { size_bytes: content.length });
         spec.sha256 = Some(digest);
-        spec.virtual_size_bytes_max = Some(disk.size_bytes_max);
+        spec.virtual_size_bytes_max = Some(disk.virtual_size_bytes_max);
         let mut meta = Meta::new(disk.image.clone());
-        meta.labels.extend(plan.vm.meta.labels.get_key_value(LABEL).map(|(k, v)| (k.clone(), v.clone())));
+        let label = plan.vm.meta.labels.get_key_value(IMPORTED_FROM);
+        meta.labels.extend(label.map(|(k, v)| (k.clone(), v.clone())));
         give_up_failed(client, &disk.image).await?;
         upload::create_or_go_on(client, Image::new(meta, spec)).await?;
-        let sent = upload::run(client, &disk.image, &disk.content).await;
+        let sent = upload::run(client, &disk.image, &content).await;
         sent.with_context(|| {
             format!("the disk {} did not arrive; call the same command again to go on", disk.file)
         })?;
     }
-    for disk in &plan.disks {
+    for disk in contents(plan) {
         let ready = image::ready(client, disk.image.as_str()).await;
         ready.with_context(|| format!("the disk {} cannot be used", disk.file))?;
     }
@@ -91,10 +87,17 @@ async fn make(client: &Client, package: Arc<Package>, plan: &Plan) -> Result<Vm>
     client.create(&plan.vm, &Call::default()).await.context("the disks are there, but the VM cannot be made")
 }
 
+/// The disks that come from files of the package.
+fn contents(plan: &PackagePlan) -> impl Iterator<Item = &PackageContent> {
+    plan.disks.iter().filter_map(|disk| disk.content.as_ref())
+}
+
 /// A try that failed is of no use for the next one.
 async fn give_up_failed(client: &Client, name: &Name) -> Result<()> {
     match client.get::<Image>(name.as_str(), &Call::default()).await {
-        Ok(image) if image.status.phase == ImagePhase::Failed && image.meta.labels.contains_key(LABEL) => {
+        Ok(image)
+            if image.status.phase == ImagePhase::Failed && image.meta.labels.contains_key(IMPORTED_FROM) =>
+        {
             client.delete::<Image>(name.as_str(), &Call::default()).await?;
             Ok(())
         }
@@ -105,8 +108,10 @@ async fn give_up_failed(client: &Client, name: &Name) -> Result<()> {
 }
 
 /// Reads all disks once: against the manifest, and for the host to check what arrives.
-async fn digests(package: Arc<Package>, plan: &Plan) -> Result<Vec<String>> {
-    let files: Vec<_> = plan.disks.iter().map(|disk| (disk.file.clone(), disk.content.clone())).collect();
+async fn digests(package: Arc<Package>, plan: &PackagePlan) -> Result<Vec<String>> {
+    let files = contents(plan)
+        .map(|disk| Ok((disk.file.clone(), package.content(&disk.file)?)))
+        .collect::<Result<Vec<_>>>()?;
     let bar = ProgressBar::new(files.iter().map(|(_, content)| content.length).sum());
     bar.set_style(ProgressStyle::with_template(
         "checking  {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}",
@@ -142,9 +147,9 @@ async fn disks_ready(client: &Client, vm: &Vm) -> Result<()> {
 }
 
 /// The image was only the way here: the VM has a copy.
-async fn forget(client: &Client, plan: &Plan, name: &Name) -> Result<()> {
+async fn forget(client: &Client, plan: &PackagePlan, name: &Name) -> Result<()> {
     match client.get::<Image>(name.as_str(), &Call::default()).await {
-        Ok(image) if image.meta.labels.get(LABEL) == plan.vm.meta.labels.get(LABEL) => {
+        Ok(image) if image.meta.labels.get(IMPORTED_FROM) == plan.vm.meta.labels.get(IMPORTED_FROM) => {
             client.delete::<Image>(name.as_str(), &Call::default()).await?;
             Ok(())
         }

@@ -7,27 +7,30 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 use tabane_convert::{
     ova::{
         index::{self, Entry},
         manifest::{Digests, Manifest},
     },
-    ovf::DESCRIPTOR_BYTES_MAX,
+    ovf, plan,
+};
+use tabane_model::{
+    PackageChoices, PackageFile, PackageRequest,
+    package_bounds::{DESCRIPTOR_BYTES_MAX, MANIFEST_BYTES_MAX},
 };
 
 use crate::commands::upload::Content;
 
-const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 const READ_BYTES: usize = 1 << 20;
 
 pub struct Package {
     path: PathBuf,
     /// Of an OVA; the files of an OVF are beside it.
     entries: Option<Vec<Entry>>,
-    pub descriptor: String,
+    descriptor: String,
     descriptor_name: String,
-    pub manifest: Option<Manifest>,
+    manifest_text: Option<String>,
+    manifest: Option<Manifest>,
 }
 
 impl Package {
@@ -39,6 +42,7 @@ impl Package {
             entries: None,
             descriptor: String::new(),
             descriptor_name: String::new(),
+            manifest_text: None,
             manifest: None,
         };
         if is_descriptor {
@@ -57,14 +61,32 @@ impl Package {
         }
         let descriptor = package.content(&package.descriptor_name)?;
         package.descriptor = package.text(&descriptor, DESCRIPTOR_BYTES_MAX)?;
-        package.manifest = match package.manifest_name() {
-            Some(name) => {
-                let manifest = package.content(&name)?;
-                Some(Manifest::parse(&package.text(&manifest, MANIFEST_BYTES_MAX)?)?)
-            }
-            None => None,
-        };
+        if let Some(name) = package.manifest_name() {
+            let text = package.text(&package.content(&name)?, MANIFEST_BYTES_MAX)?;
+            package.manifest = Some(Manifest::parse(&text)?);
+            package.manifest_text = Some(text);
+        }
         Ok(package)
+    }
+
+    /// What the planner has to know of it.
+    pub fn request(&self, choices: PackageChoices) -> Result<PackageRequest> {
+        let file = |name: &str, size_bytes| PackageFile { name: name.into(), size_bytes };
+        let files = match &self.entries {
+            Some(entries) => entries.iter().map(|entry| file(&entry.name, entry.length)).collect(),
+            None => {
+                let machine = ovf::machine(&self.descriptor, choices.configuration.as_deref())?;
+                let names = machine.disks.iter().filter_map(|disk| disk.file.as_deref());
+                names.map(|name| Ok(file(name, self.content(name)?.length))).collect::<Result<_>>()?
+            }
+        };
+        Ok(PackageRequest {
+            descriptor_name: self.descriptor_name.clone(),
+            descriptor: self.descriptor.clone(),
+            manifest: self.manifest_text.clone(),
+            files,
+            choices,
+        })
     }
 
     /// Where a file of the package is.
@@ -88,28 +110,14 @@ impl Package {
         }
     }
 
-    /// Identifies what the package describes.
-    pub fn digest(&self) -> String {
-        let digest = Sha256::digest(self.descriptor.as_bytes());
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// The descriptor against the manifest.
-    pub fn check_descriptor(&self) -> Result<()> {
-        self.check(&self.descriptor_name, &mut self.descriptor.as_bytes(), &mut |_| {}).map(drop)
-    }
-
     /// SHA-256 of a file of the package, which is checked against the manifest. `seen` hears of every piece.
     pub fn check_file(&self, name: &str, content: &Content, seen: &mut dyn FnMut(u64)) -> Result<String> {
         let mut file = File::open(&content.path)?;
         file.seek(SeekFrom::Start(content.offset))?;
-        self.check(name, &mut file.take(content.length), seen)
-    }
-
-    fn check(&self, name: &str, content: &mut dyn Read, seen: &mut dyn FnMut(u64)) -> Result<String> {
+        let mut content = file.take(content.length);
         let stated = self.manifest.as_ref().map(|manifest| manifest.of(name));
         if stated == Some(None) {
-            bail!("the manifest says nothing of {name:?}: somebody may have put it in afterwards");
+            return Err(plan::unstated(name).into());
         }
         let mut digests = Digests::new(stated.flatten());
         let mut buffer = vec![0; READ_BYTES];
@@ -121,12 +129,7 @@ impl Package {
             digests.update(&buffer[..read]);
             seen(read as u64);
         }
-        digests.finish().map_err(|found| {
-            anyhow::anyhow!(
-                "{name:?} is not what the manifest says (its digest is {found})\n  \
-                 It was damaged or changed: fetch the package again from where it comes"
-            )
-        })
+        Ok(digests.finish().map_err(|found| plan::changed(name, &found))?)
     }
 
     fn manifest_name(&self) -> Option<String> {
