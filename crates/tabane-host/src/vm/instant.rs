@@ -29,6 +29,7 @@ use super::{
     driver::Driver,
     record::{self, Record},
     seed,
+    snapshots::copy_extras,
     steps::FIRST_HANDLE,
 };
 use crate::{Error, Result, agent::Shared, config::Folders, files, network, users};
@@ -37,6 +38,7 @@ use crate::{Error, Result, agent::Shared, config::Folders, files, network, users
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// The slowest honest storage reads 10 MiB/s.
 const MEMORY_BYTES_PER_S: u64 = 10 << 20;
+const UEFI_VARIABLES: &str = "uefi-vars.fd";
 /// What the host keeps for itself.
 const RESERVE_BYTES: u64 = 256 << 20;
 
@@ -111,6 +113,21 @@ impl Driver {
         let state = self.state();
         let loads = state.restore.is_some() && state.restore == state.began_with;
         (state.pinned.is_none() || loads).then_some(origin)
+    }
+
+    /// What the machine that this one was copied from boots, and which keys it trusts; not its TPM, whose secrets are its own.
+    pub(super) fn inherit_firmware(&mut self, vm: &Vm) -> Result<()> {
+        let (folder, user) = (self.folder(), self.state().user);
+        let Some(origin) = vm.spec.clone_of.as_ref().filter(|_| self.state().pinned.is_none()) else {
+            return Ok(());
+        };
+        let snapshot = self.shared.objects.snapshot(&origin.snapshot);
+        let (Some(source), Some(snapshot)) = (origin.vm, snapshot) else { return Ok(()) };
+        if folder.join(UEFI_VARIABLES).exists() {
+            return Ok(());
+        }
+        let from = record::folder(&self.shared.folders, source, snapshot.meta.uid);
+        if from.exists() { copy_extras(&from, &folder, &[UEFI_VARIABLES], Some(user)) } else { Ok(()) }
     }
 
     /// Before the first start of a clone that begins with a memory: it gets the hardware that this fits to.

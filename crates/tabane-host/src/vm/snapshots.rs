@@ -285,7 +285,7 @@ impl Driver {
 
     /// Copies what the VM has beside its disks.
     fn copy_extras(&self, to: &Path) -> Result<()> {
-        copy_extras(&self.folder(), to, None)
+        copy_extras(&self.folder(), to, &STATE_FILES, None)
     }
 
     fn forget(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -338,7 +338,7 @@ impl Driver {
             disk.save()?;
         }
         let from = record::folder(&self.shared.folders, self.uid, uid);
-        copy_extras(&from, &self.folder(), Some(user))?;
+        copy_extras(&from, &self.folder(), &STATE_FILES, Some(user))?;
         let with_memory = revert.memory && record.status.memory_bytes > 0;
         let state = self.state();
         if with_memory {
@@ -440,11 +440,11 @@ impl Driver {
     }
 }
 
-/// Firmware variables and TPM, from a VM's folder or into it. The folder belongs to the VM's QEMU, which may have put
-/// links there.
-fn copy_extras(from: &Path, to: &Path, user: Option<u32>) -> Result<()> {
+/// Firmware variables and TPM, or some of that, from a VM's folder or into it. The folder belongs to the VM's QEMU, which
+/// may have put links there.
+pub(super) fn copy_extras(from: &Path, to: &Path, names: &[&str], user: Option<u32>) -> Result<()> {
     let mut tpm = false;
-    for name in STATE_FILES {
+    for name in names {
         let Ok(file) = files::open_beneath(from, name) else { continue };
         let mut content = Vec::new();
         file.take(STATE_FILE_BYTES_MAX)

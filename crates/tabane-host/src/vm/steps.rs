@@ -123,6 +123,7 @@ impl Driver {
             let image = self.shared.images.ensure(&self.shared, name).await?;
             kernel = self.shared.images.kernel(&image, vm);
         }
+        self.inherit_firmware(vm)?;
         let seed = self.prepare_seed(vm, &folder, user, default_user.as_deref())?;
         for nic in &vm.spec.nics {
             self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;

@@ -11,6 +11,7 @@ mod world;
 mod audit;
 mod auth;
 mod catalogue;
+mod clones;
 mod console;
 mod disks;
 mod dry_run;
