@@ -6,4 +6,5 @@ mod agent;
 mod hotplug;
 mod launch;
 mod machine;
+mod media;
 mod support;
