@@ -7,6 +7,7 @@
 pub mod api;
 mod catalogue;
 mod condition;
+mod devices;
 mod disk;
 mod event;
 mod flavor;
@@ -31,6 +32,9 @@ mod vm;
 
 pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use condition::{Condition, Progress, set_condition};
+pub use devices::{
+    BootDevice, CDROMS_MAX, CdDrive, CdDriveStatus, DiskBus, DiskLimits, NicLimits, NicModel, SATA_MAX,
+};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
 pub use flavor::{Flavor, FlavorSpec, FlavorStatus};

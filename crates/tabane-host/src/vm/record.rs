@@ -21,6 +21,9 @@ pub struct Record {
     /// For the memory: the machine that it fits into.
     pub pinned: Option<Pinned>,
     pub ports: BTreeMap<String, u8>,
+    /// What was in its CD drives, by tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub media: BTreeMap<Name, String>,
 }
 
 fn of_vm(folders: &Folders, vm: Uid) -> PathBuf {

@@ -107,7 +107,8 @@ impl Driver {
         }
         let (uid, name) = (snapshot.meta.uid, snapshot.meta.name.clone());
         let (pinned, ports) = (self.state().pinned.clone(), self.state().ports.clone());
-        let record = Record { uid, name, status, pinned, ports };
+        let media = self.media_now();
+        let record = Record { uid, name, status, pinned, ports, media };
         // A snapshot that failed has no folder yet.
         let folder = record::folder(&self.shared.folders, self.uid, uid);
         if record.status.phase == SnapshotPhase::Failed || !folder.exists() {

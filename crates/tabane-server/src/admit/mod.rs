@@ -1,5 +1,6 @@
 //! Admission: what has to hold between objects, and what the server fills in, before anything is written.
 
+mod devices;
 mod disk;
 mod image;
 mod network;

@@ -123,6 +123,8 @@ fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
             from: Some(SnapshotSource { snapshot: snapshot.meta.name.clone(), disk: disk.name.clone() }),
             clone: request.clone,
             keep: of_source(&disk.name).is_some_and(|d| d.keep),
+            bus: of_source(&disk.name).map(|d| d.bus).unwrap_or_default(),
+            limits: of_source(&disk.name).map(|d| d.limits).unwrap_or_default(),
         })
         .collect();
     spec

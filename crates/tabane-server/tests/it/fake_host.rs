@@ -136,6 +136,7 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
                 observed_generation: vm.meta.generation,
                 phase,
                 resets: vm.spec.resets,
+                pid: (vm.spec.power == Power::On).then_some(4711),
                 reverted: vm.spec.revert.as_ref().map(|r| r.id),
                 ..VmStatus::default()
             };
@@ -160,6 +161,9 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
             let mut status = ImageStatus { observed_generation: 1, ..ImageStatus::default() };
             status.phase = ImagePhase::Ready;
             status.virtual_size_bytes = GIB;
+            status.cdrom = image.meta.name.as_str().starts_with("cd-");
+            status.kernel = image.meta.name.as_str().starts_with("kernel-");
+            status.disk = !status.cdrom;
             if let Some(message) = &options.image_failure {
                 status.phase = ImagePhase::Failed;
                 tabane_model::set_condition(

@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod catalogue;
 mod console;
+mod devices;
 mod disks;
 mod dry_run;
 mod hosts;

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod console;
 mod create;
+mod device;
 mod doctor;
 mod drain;
 mod exec;

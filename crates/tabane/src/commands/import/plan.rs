@@ -76,6 +76,8 @@ pub fn plan(machine: &Machine, package: &Package, import: &VmImport, networks: &
             from: None,
             clone: CloneMode::Full,
             keep: false,
+            bus: Default::default(),
+            limits: Default::default(),
         });
     }
     let mut nic_rows = Vec::new();
@@ -92,7 +94,15 @@ pub fn plan(machine: &Machine, package: &Package, import: &VmImport, networks: &
             mac.map_or_else(|| "new".into(), |mac| mac.to_string()),
             [&nic.network, &nic.model].into_iter().flatten().cloned().collect::<Vec<_>>().join(", "),
         ]);
-        spec.nics.push(Nic { name: inside, network, mac, address: None, forwards: Vec::new() });
+        spec.nics.push(Nic {
+            name: inside,
+            network,
+            mac,
+            address: None,
+            forwards: Vec::new(),
+            model: Default::default(),
+            limits: Default::default(),
+        });
     }
     notes.extend(warnings(machine, package));
     let mut lines = vec![
