@@ -25,6 +25,7 @@ mod metrics;
 mod moving;
 mod network;
 mod objects;
+mod pci;
 mod pool;
 mod report;
 mod streams;

@@ -20,6 +20,7 @@ mod metrics;
 mod moving;
 mod name;
 mod network;
+mod pci;
 mod pool;
 mod problem;
 mod quantity;
@@ -49,6 +50,7 @@ pub use metrics::{Metrics, SAMPLE_STEP_S, SAMPLES_MAX, Sample, Series, Statistic
 pub use moving::{Arrival, Move};
 pub use name::{NAME_LENGTH_MAX, Name, NameError};
 pub use network::{Network, NetworkKind, NetworkOnHost, NetworkSpec, NetworkStatus};
+pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Arrival, CdDrive, CdDriveStatus, Condition, DiskBus, DiskLimits, Faults, Kind, Mac, Move, Name,
-    NicLimits, NicModel, Revert, Uid,
+    NicLimits, NicModel, PciPassthrough, Revert, Uid,
     resource::{resource, words},
 };
 
@@ -111,6 +111,9 @@ pub struct VmSpec {
     /// When left out: disks, then CD drives. A nic boots from the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boot: Vec<Name>,
+    /// Devices of the host that it gets as its own: it is placed where they are, and stays there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pci: Vec<PciPassthrough>,
     /// An absolute pointing device for the display. Unless stated, VMs have one whose kernel QEMU does not boot directly;
     /// kept from the first start on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -285,6 +288,7 @@ impl VmSpec {
             nics: Vec::new(),
             cdroms: Vec::new(),
             boot: Vec::new(),
+            pci: Vec::new(),
             tablet: None,
             init: Init::default(),
             shutdown: Shutdown::default(),
@@ -341,6 +345,7 @@ impl VmSpec {
         self.validate_disks(faults);
         self.validate_nics(faults);
         self.validate_devices(faults);
+        self.validate_pci(faults);
         self.init.validate(faults);
     }
 

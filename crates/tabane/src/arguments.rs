@@ -272,6 +272,9 @@ pub struct VmCreate {
     /// Whether there is a USB tablet, for the display's pointer [default: if a boot loader starts the guest]
     #[arg(long, value_name = "BOOL")]
     pub tablet: Option<bool>,
+    /// PCI device of a host for the VM alone, such as 0000:01:00.0; repeat it for more; see `tabane host devices`
+    #[arg(long = "pci", value_name = "ADDRESS")]
+    pub pci: Vec<String>,
     /// Copy the image instead of standing on it
     #[arg(long)]
     pub full_clone: bool,
@@ -755,6 +758,8 @@ pub enum HostCommand {
     List(List),
     /// Show a host
     Get(Named),
+    /// Show a host's PCI devices, which VMs can be given by --pci
+    Devices(Named),
     /// Show which hosts use the most, again and again
     Top(Top),
     /// Show what was measured of a host

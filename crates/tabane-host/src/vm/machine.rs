@@ -134,6 +134,7 @@ pub struct Parts<'a> {
     pub disks: Vec<DiskPlug>,
     pub nics: Vec<NicPlug>,
     pub drives: Vec<command::CdDrive>,
+    pub passthroughs: Vec<command::Passthrough>,
     pub seed: Option<PathBuf>,
     pub kernel: Option<DirectBoot>,
     pub firmware: command::Firmware,
@@ -144,8 +145,20 @@ pub struct Parts<'a> {
 }
 
 pub fn machine(parts: Parts<'_>) -> Machine {
-    let Parts { vm, pinned, disks, nics, drives, seed, kernel, firmware, tpm_socket, incoming, sandbox } =
-        parts;
+    let Parts {
+        vm,
+        pinned,
+        disks,
+        nics,
+        drives,
+        passthroughs,
+        seed,
+        kernel,
+        firmware,
+        tpm_socket,
+        incoming,
+        sandbox,
+    } = parts;
     let spec = &vm.spec;
     let mut machine =
         Machine::new(vm.meta.name.as_str(), vm.meta.uid, pinned.machine.as_str(), spec.memory_bytes);
@@ -173,6 +186,7 @@ pub fn machine(parts: Parts<'_>) -> Machine {
     }
     machine.nics = nics.into_iter().map(nic_plug).collect();
     machine.drives = drives;
+    machine.passthroughs = passthroughs;
     machine
 }
 

@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod machine;
 mod media;
+mod passthrough;
 mod record;
 mod seed;
 mod snapshots;

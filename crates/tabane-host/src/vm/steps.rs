@@ -210,6 +210,7 @@ impl Driver {
         launch.arguments = machine.arguments()?;
         launch.credentials = credentials;
         launch.inherit_fds = inherit;
+        launch.locks_memory = !vm.spec.pci.is_empty();
         launch.cgroups = cgroup::prepare(vm.meta.uid);
         let process = tokio::task::spawn_blocking(move || launch.spawn())
             .await
@@ -253,6 +254,7 @@ impl Driver {
             .map(|n| nic_device(&n.name))
             .chain(vm.spec.disks.iter().map(|d| disk_device(&d.name, d.bus)))
             .chain(vm.spec.cdroms.iter().map(|d| super::media::device(&d.name)))
+            .chain(vm.spec.pci.iter().map(|d| super::passthrough::device(&d.name)))
             .collect();
         self.state().ports.retain(|device, _| devices.contains(device));
         let mut inherit = Vec::new();
@@ -271,6 +273,7 @@ impl Driver {
             disks.push(self.disk_plug(&disk.name, disk.bus, port)?);
         }
         let drives = self.drives(vm);
+        let passthroughs = self.passthroughs(vm)?;
         let tpm_socket =
             if vm.spec.tpm { Some(super::tpm::ensure(installation, &folder, credentials)?) } else { None };
         let incoming = self.state().restore.is_some();
@@ -282,6 +285,7 @@ impl Driver {
             disks,
             nics,
             drives,
+            passthroughs,
             seed,
             kernel,
             firmware,

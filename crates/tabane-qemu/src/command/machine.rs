@@ -40,6 +40,7 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     pub nics: Vec<Nic>,
     pub drives: Vec<super::CdDrive>,
+    pub passthroughs: Vec<super::Passthrough>,
     /// All ports: those of the disks and nics, and those for what comes later. At most 64.
     pub ports: u8,
     pub sockets: Sockets,
@@ -268,6 +269,7 @@ impl Machine {
             disks: Vec::new(),
             nics: Vec::new(),
             drives: Vec::new(),
+            passthroughs: Vec::new(),
             ports: 16,
             sockets: Sockets::default(),
             usb_tablet: false,
@@ -503,6 +505,10 @@ impl Machine {
             let bus = places.sata(drive.port)?;
             line.json("-device", &super::drive_device(drive, &bus)?);
         }
+        for device in &self.passthroughs {
+            let port = places.port(device.port)?;
+            line.json("-device", &super::passthrough_device(device, port)?);
+        }
         Ok(())
     }
 }
@@ -519,6 +525,7 @@ impl Places {
         let disks = machine.disks.iter();
         let mut ids: Vec<String> = machine.nics.iter().map(|nic| super::nic_device_id(&nic.id)).collect();
         ids.extend(disks.clone().map(|disk| super::disk_device_id(&disk.id)));
+        ids.extend(machine.passthroughs.iter().map(|device| super::passthrough_device_id(&device.id)));
         ids.extend(machine.drives.iter().map(|drive| super::drive_device_id(&drive.id)));
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -529,6 +536,7 @@ impl Places {
             .nics
             .iter()
             .map(|nic| nic.port)
+            .chain(machine.passthroughs.iter().map(|device| device.port))
             .chain(disks.clone().filter(|disk| disk.needs_port()).map(|disk| disk.port));
         take(&mut free, wanted)?;
         let mut sata_free: Vec<u8> = (0..SATA_PORTS).collect();

@@ -17,6 +17,7 @@ mod cd;
 mod devices;
 mod machine;
 mod names;
+mod passthrough;
 mod text;
 
 pub use cd::{CdDrive, Medium, drive_device, medium_blockdev};
@@ -30,6 +31,7 @@ pub use names::{
     layer_of_node, medium_node, netdev_id, nic_device_id, port_id, port_of_bus, tag_of_node,
 };
 pub(crate) use names::{check_drive, check_fd_name, check_id};
+pub use passthrough::{Passthrough, passthrough_device, passthrough_device_id};
 
 #[cfg(test)]
 mod tests;

@@ -136,6 +136,21 @@ fn drives_and_disks_share_six_sata_ports() {
 }
 
 #[test]
+fn devices_of_the_host_sit_in_ports() {
+    let mut machine = Machine::new("m", uuid(), "pc-q35-7.2", 512 << 20);
+    machine.ports = 3;
+    machine.nics = vec![nic("lan")];
+    let device = |address: &str, port| Passthrough { id: "card".into(), address: address.into(), port };
+    machine.passthroughs = vec![device("0000:01:00.0", Some(2))];
+    let expected = include_str!("golden_passthrough.txt");
+    assert_eq!(lines(&machine), expected.trim_end(), "\n{}", lines(&machine));
+    for wrong in ["0000:01:00.0,x", "01:00.0", "/dev/vfio/12"] {
+        machine.passthroughs = vec![device(wrong, None)];
+        assert!(matches!(machine.arguments(), Err(crate::Error::Invalid { .. })), "{wrong}");
+    }
+}
+
+#[test]
 fn ports_are_kept_whoever_else_comes() {
     let mut machine = Machine::new("m", uuid(), "pc-q35-7.2", 512 << 20);
     machine.ports = 4;

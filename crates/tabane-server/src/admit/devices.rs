@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tabane_model::{Disk, DiskBus, Image, ImagePhase, Name, NetworkKind, Nic, Vm, VmSpec};
+use tabane_model::{Disk, DiskBus, Host, Image, ImagePhase, Name, NetworkKind, Nic, Vm, VmSpec};
 
 use super::referred;
 use crate::{Error, Result, app::App, commit::Change};
@@ -38,7 +38,24 @@ pub fn admit(app: &Arc<App>, old: Option<&Vm>, new: &Vm, change: &mut Change<'_>
             "leave the order out, or use an image with a boot loader",
         ));
     }
+    admit_pci(app, new)?;
     stays_while_running(old, new)
+}
+
+/// A VM that is placed gets devices of its host.
+fn admit_pci(app: &App, new: &Vm) -> Result<()> {
+    let Some(host) = new.spec.host.as_ref().and_then(|name| app.cache.get::<Host>(name.as_str())) else {
+        return Ok(());
+    };
+    let missing = |address: &str| !host.status.pci.iter().any(|known| known.address == address);
+    match new.spec.pci.iter().enumerate().find(|(_, device)| missing(&device.address)) {
+        Some((i, device)) => Err(Error::fault(
+            format!("spec.pci[{i}].address"),
+            format!("the host {} of the VM has no PCI device {}", host.meta.name, device.address),
+            format!("`tabane host devices {}` shows those it has", host.meta.name),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The image whose kernel QEMU starts in place of a boot loader.
@@ -76,6 +93,9 @@ fn stays_while_running(old: Option<&Vm>, new: &Vm) -> Result<()> {
     }
     if old.spec.boot_nics() != new.spec.boot_nics() {
         return fixed("spec.boot", "a nic has its boot ROM from the start, and which those are");
+    }
+    if old.spec.pci != new.spec.pci {
+        return fixed("spec.pci", "which devices of the host it has");
     }
     if old.spec.tablet != new.spec.tablet {
         return fixed("spec.tablet", "whether there is a tablet");

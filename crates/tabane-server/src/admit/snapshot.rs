@@ -66,6 +66,16 @@ impl Admit for Snapshot {
                 "start it first, or take the snapshot without memory",
             ));
         }
+        if let Some(device) = vm.spec.pci.first().filter(|_| new.spec.memory) {
+            return Err(Error::fault(
+                "spec.memory",
+                format!(
+                    "the VM {} has the PCI device {}, whose state cannot be saved",
+                    vm.meta.name, device.address
+                ),
+                "take the snapshot without memory",
+            ));
+        }
         new.spec.host = Some(host);
         new.spec.hardware = Some(hardware(&vm.spec));
         Ok(())
@@ -129,6 +139,8 @@ pub fn admit_revert(app: &App, old: Option<&Vm>, new: &mut Vm) -> Result<()> {
         return Ok(());
     } else if now.nics != then.nics {
         "nics"
+    } else if !new.spec.pci.is_empty() {
+        "PCI devices, whose state is not saved,"
     } else if now.cdroms != then.cdroms {
         "CD drives"
     } else if (&now.boot_nics, &now.sata_disks, &now.e1000e_nics, now.tablet)

@@ -106,6 +106,8 @@ fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
     (spec.resets, spec.starts) = (0, 0);
     (spec.revert, spec.host, spec.moving) = (None, None, None);
     spec.init.hostname = None;
+    // A device belongs to one VM.
+    spec.pci.clear();
     for nic in &mut spec.nics {
         (nic.mac, nic.address) = (None, None);
         // A port of the host leads to one guest.

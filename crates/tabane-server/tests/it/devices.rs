@@ -32,6 +32,18 @@ async fn fault(world: &World, body: &Value) -> (String, String) {
     (field.unwrap(), fault.map_or(problem.detail.clone(), |f| f.message.clone()))
 }
 
+/// Waits until the VM's conditions say this.
+async fn told(world: &World, vm: &str, words: &str) {
+    let path = format!("/v1/vms/{vm}");
+    for _ in 0..100 {
+        if world.get(&path).await.json()["status"]["conditions"].to_string().contains(words) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{words:?} is not said: {}", world.get(&path).await.json()["status"]);
+}
+
 #[tokio::test]
 async fn only_a_cd_goes_into_a_drive_and_it_is_no_disk() {
     let (world, _host) = with_images().await;
@@ -90,7 +102,7 @@ async fn media_change_while_a_vm_runs_and_hardware_does_not() {
     world.patch("/v1/vms/web?wait=stopped&timeout_s=5", &spec(json!({ "power": "off" }))).await.expect(200);
     world.patch("/v1/vms/web", &spec(json!({ "cdroms": [] }))).await.problem(400, "invalid_object");
     world.patch("/v1/vms/web", &spec(json!({ "boot": ["root"], "cdroms": [] }))).await.expect(200);
-    let revert = json!({ "snapshot": "live", "memory": true });
+    let revert = json!({ "snapshot": "live" });
     let problem = world.post("/v1/vms/web/revert", &revert).await.problem(409, "hardware_differs");
     assert!(problem.detail.contains("CD drives"), "{problem:?}");
 }
@@ -113,4 +125,37 @@ async fn what_is_asked_for_can_be_had() {
     world.post("/v1/networks", &network("lan", "10.40.0.0/24")).await.expect(201);
     body["spec"]["nics"][0]["network"] = json!("lan");
     world.post("/v1/vms", &body).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_vm_with_a_device_goes_where_that_is_and_stays() {
+    let (world, _host) = with_images().await;
+    let with = |name: &str, address: &str| {
+        let mut body = vm(name);
+        body["spec"]["pci"] = json!([{ "name": "card", "address": address }]);
+        body
+    };
+    let (field, message) = fault(&world, &with("web", "01:00.0")).await;
+    assert!(field == "spec.pci[0].address" && message.contains("no address"), "{message}");
+    // No host has it: it waits for one, and says so.
+    world.post("/v1/vms", &with("lonely", "0000:02:00.0")).await.expect(201);
+    told(&world, "lonely", "h1: has no PCI device 0000:02:00.0").await;
+    let mut body = with("web", "0000:01:00.0");
+    body["spec"]["power"] = json!("on");
+    world.post("/v1/vms?wait=running&timeout_s=5", &body).await.expect(201);
+    let memory = json!({ "meta": { "name": "s" }, "spec": { "vm": "web", "memory": true } });
+    let problem = world.post("/v1/snapshots", &memory).await.problem(400, "invalid_object");
+    assert!(problem.detail.contains("0000:01:00.0"), "{problem:?}");
+    let patch = |address: &str| json!({ "spec": { "pci": [{ "name": "card", "address": address }] } });
+    let problem = world.patch("/v1/vms/web", &patch("0000:03:00.0")).await.problem(400, "invalid_object");
+    assert!(problem.hint.unwrap().contains("tabane host devices h1"));
+    let problem = world.patch("/v1/vms/web", &json!({ "spec": { "pci": [] } })).await;
+    assert_eq!(problem.problem(400, "invalid_object").field.as_deref(), Some("spec.pci"));
+    // Copies are made without it.
+    let clones = json!({ "names": ["copy"] });
+    let made = world.post("/v1/vms/web/clone", &clones).await.expect(201).json();
+    assert_eq!(made["items"][0]["spec"].get("pci"), None, "{made}");
+    FakeHost::join(&world, "h2").await;
+    world.patch("/v1/hosts/h1", &json!({ "spec": { "drain": true } })).await.expect(200);
+    told(&world, "web", "it has the PCI device 0000:01:00.0 of that host").await;
 }

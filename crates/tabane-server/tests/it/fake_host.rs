@@ -80,8 +80,14 @@ impl FakeHost {
 }
 
 pub async fn report_host(client: &Client, host: &str, memory_bytes: u64) {
-    let status =
-        HostStatus { cpus: 8, memory_bytes, memory_free_bytes: memory_bytes, ..HostStatus::default() };
+    let card = tabane_model::PciDevice { address: "0000:01:00.0".into(), ..Default::default() };
+    let status = HostStatus {
+        cpus: 8,
+        memory_bytes,
+        memory_free_bytes: memory_bytes,
+        pci: vec![card],
+        ..HostStatus::default()
+    };
     client.report(host, &HostReport { host: Some(status), ..HostReport::default() }).await.unwrap();
 }
 

@@ -5,8 +5,8 @@ use std::{net::Ipv4Addr, path::Path};
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
 use tabane_model::{
-    CdDrive, CloneMode, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic, Power, Resource, Vm,
-    VmDisk, VmSpec,
+    CdDrive, CloneMode, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic, PciPassthrough,
+    Power, Resource, Vm, VmDisk, VmSpec,
 };
 
 use super::vm::send_and_wait;
@@ -149,6 +149,9 @@ fn build(create: VmCreate, defaults: &ImageDefaults) -> Result<VmSpec> {
     for image in create.cdroms {
         let name = super::device::free_name(&spec);
         spec.cdroms.push(CdDrive { name, image: Some(image) });
+    }
+    for (i, address) in create.pci.into_iter().enumerate() {
+        spec.pci.push(PciPassthrough { name: format!("pci{i}").parse()?, address });
     }
     spec.boot = create.boot;
     spec.tablet = create.tablet;

@@ -1,12 +1,14 @@
-//! `tabane vm cd …` and `tabane vm limit`.
+//! `tabane vm cd …`, `tabane vm limit` and `tabane host devices`.
 
 use anyhow::{Context as _, Result, bail};
-use tabane_model::{CdDrive, DiskLimits, Name, NicLimits, VmSpec};
+use tabane_client::Call;
+use tabane_model::{CdDrive, DiskLimits, Host, Name, NicLimits, VmSpec};
 
 use super::vm::change_lists;
 use crate::{
-    arguments::{self, CdCommand, CdInsert, Limit, VmLimit},
+    arguments::{self, CdCommand, CdInsert, Form, Limit, VmLimit},
     context::Context,
+    output,
 };
 
 pub async fn cd(context: &Context, command: CdCommand) -> Result<()> {
@@ -73,6 +75,46 @@ pub fn free_name(spec: &VmSpec) -> Name {
     let taken = |name: &Name| spec.bootable().any(|(other, _)| other == name);
     let mut names = (0..).map_while(|i| Name::new(format!("cd{i}")).ok());
     names.find(|name| !taken(name)).expect("a VM has few devices, and each takes one name")
+}
+
+/// The PCI devices of a host.
+pub async fn of_host(context: &Context, name: &Name) -> Result<()> {
+    let host: Host = context.client().await?.get(name.as_str(), &Call::default()).await?;
+    let form = context.form()?;
+    if form != Form::Table {
+        return output::value(form, &host.status.pci);
+    }
+    if host.status.pci.is_empty() {
+        eprintln!("the host {name} shows no PCI devices");
+        return Ok(());
+    }
+    let rows = host.status.pci.iter().map(|device| {
+        vec![
+            device.address.clone(),
+            device.id.clone(),
+            class(&device.class).into(),
+            device.iommu_group.map_or_else(|| "no IOMMU".into(), |group| group.to_string()),
+            device.driver.clone().unwrap_or_else(|| "-".into()),
+        ]
+    });
+    output::say(&output::table(&["ADDRESS", "ID", "CLASS", "GROUP", "DRIVER"], rows))
+}
+
+/// The first two digits of a PCI class (PCI Code and ID Assignment Specification).
+fn class(digits: &str) -> &str {
+    match digits.get(..2) {
+        Some("01") => "storage",
+        Some("02") => "network",
+        Some("03") => "display",
+        Some("04") => "multimedia",
+        Some("05") => "memory",
+        Some("06") => "bridge",
+        Some("07") => "communication",
+        Some("08") => "system",
+        Some("0c") => "serial bus",
+        Some("12") => "accelerator",
+        _ => digits,
+    }
 }
 
 pub async fn limit(context: &Context, limit: VmLimit) -> Result<()> {

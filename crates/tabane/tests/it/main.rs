@@ -24,6 +24,7 @@ mod e2e_limits;
 mod e2e_media;
 mod e2e_metrics;
 mod e2e_networks;
+mod e2e_pci;
 mod e2e_snapshots;
 mod e2e_storage;
 mod e2e_templates;
