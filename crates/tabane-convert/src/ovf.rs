@@ -271,6 +271,8 @@ mod tests {
                 mac: None,
                 address: None,
                 forwards: Vec::new(),
+                model: Default::default(),
+                limits: Default::default(),
             });
         }
         let file = |i: u32| DiskFile {

@@ -11,9 +11,10 @@
 
 use sha2::{Digest as _, Sha256};
 use tabane_model::{
-    CloneMode, DEFAULT_NETWORK, Faults, Firmware, IMPORTED_FROM, Mac, Meta, NAME_LENGTH_MAX, Name, Nic,
-    PackageBus, PackageChoices, PackageContent, PackageDigest, PackageDisk, PackageNic, PackageNote,
-    PackagePlan, PackageRequest, Power, Resource, Vm, VmDisk, VmSpec, format_bytes,
+    CloneMode, DEFAULT_NETWORK, DiskBus, DiskLimits, Faults, Firmware, IMPORTED_FROM, Mac, Meta,
+    NAME_LENGTH_MAX, Name, Nic, NicLimits, NicModel, PackageBus, PackageChoices, PackageContent,
+    PackageDigest, PackageDisk, PackageNic, PackageNote, PackagePlan, PackageRequest, Power, Resource, Vm,
+    VmDisk, VmSpec, format_bytes,
     package_bounds::{DESCRIPTOR_BYTES_MAX, FILES_MAX, MANIFEST_BYTES_MAX},
 };
 
@@ -41,10 +42,12 @@ pub fn plan(request: &PackageRequest, networks: &[Name]) -> Result<PackagePlan> 
     spec.firmware = machine.firmware;
     spec.power = if choices.start { Power::On } else { Power::Off };
     spec.placement.host.clone_from(&choices.host);
+    // Other guests have virtio drivers.
+    let windows = is_windows(&machine);
     let mut disks = Vec::new();
     for (i, disk) in machine.disks.iter().enumerate() {
         let disk = disk_of(i, disk, &name, request, manifest.as_ref())?;
-        spec.disks.push(vm_disk(&disk, choices));
+        spec.disks.push(vm_disk(&disk, choices, windows));
         disks.push(disk);
     }
     let mut nics = Vec::new();
@@ -57,6 +60,12 @@ pub fn plan(request: &PackageRequest, networks: &[Name]) -> Result<PackagePlan> 
             mac: mac(nic.mac.as_deref().filter(|_| choices.keep_macs))?,
             address: None,
             forwards: Vec::new(),
+            model: if windows && !is_virtio(nic.model.as_deref()) {
+                NicModel::E1000e
+            } else {
+                NicModel::Virtio
+            },
+            limits: NicLimits::default(),
         });
         let (theirs, mac, model) = (nic.network.clone(), nic.mac.clone(), nic.model.clone());
         nics.push(PackageNic { name: inside, network, theirs, mac, model, by_default });
@@ -163,7 +172,8 @@ fn disk_of(
     })
 }
 
-fn vm_disk(disk: &PackageDisk, choices: &PackageChoices) -> VmDisk {
+/// `known`: on a bus that every guest has a driver for.
+fn vm_disk(disk: &PackageDisk, choices: &PackageChoices, known: bool) -> VmDisk {
     VmDisk {
         name: disk.name.clone(),
         disk: None,
@@ -173,6 +183,8 @@ fn vm_disk(disk: &PackageDisk, choices: &PackageChoices) -> VmDisk {
         from: None,
         clone: CloneMode::Full,
         keep: false,
+        bus: if known && disk.bus != PackageBus::Virtio { DiskBus::Sata } else { DiskBus::Virtio },
+        limits: DiskLimits::default(),
     }
 }
 
@@ -237,12 +249,19 @@ fn fits(vm: &Vm) -> Result<()> {
     Err(Error::unfit("descriptor", "this machine cannot be made here", told))
 }
 
+fn is_windows(machine: &Machine) -> bool {
+    machine.os.as_deref().is_some_and(|os| os.to_lowercase().contains("win"))
+}
+
+fn is_virtio(model: Option<&str>) -> bool {
+    model.is_some_and(|model| model.to_lowercase().contains("virtio"))
+}
+
 fn notes(machine: &Machine, manifest: bool) -> Vec<PackageNote> {
     let mut notes = Vec::new();
     let foreign = machine.disks.iter().any(|disk| disk.controller != PackageBus::Virtio);
-    let windows = machine.os.as_deref().is_some_and(|os| os.to_lowercase().contains("win"));
     if foreign {
-        notes.push(if windows { PackageNote::VirtioWindows } else { PackageNote::VirtioNames });
+        notes.push(if is_windows(machine) { PackageNote::WindowsDrivers } else { PackageNote::VirtioNames });
     }
     if machine.firmware != Firmware::Bios {
         notes.push(PackageNote::FirmwareSettings);
@@ -289,9 +308,11 @@ mod tests {
         let content = plan.disks[0].content.as_ref().unwrap();
         assert_eq!((content.image.as_str(), content.file_bytes), ("import-erp-server-2019-root", 7));
         assert_eq!(plan.vm.spec.disks[0].image.as_ref(), Some(&content.image));
+        assert_eq!(plan.vm.spec.disks[0].bus, DiskBus::Sata, "Windows has no driver for virtio");
+        assert_eq!(plan.vm.spec.nics[0].model, NicModel::E1000e);
         assert_eq!((plan.disks[1].content.as_ref(), plan.disks[1].name.as_str()), (None, "disk2"));
         assert_eq!((plan.nics[0].network.as_str(), plan.nics[0].by_default), ("default", true));
-        let notes = [PackageNote::VirtioWindows, PackageNote::FirmwareSettings, PackageNote::NoManifest];
+        let notes = [PackageNote::WindowsDrivers, PackageNote::FirmwareSettings, PackageNote::NoManifest];
         assert_eq!(plan.notes, notes);
         assert_eq!(plan.configurations.len(), 2);
         assert_eq!(plan.licences, ["Use it well."]);

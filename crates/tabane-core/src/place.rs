@@ -1,6 +1,6 @@
 //! Placement: which host takes a VM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{Name, VmSpec};
 
@@ -17,6 +17,8 @@ pub struct Room {
     pub committed_bytes: u64,
     /// All VMs placed here, also those that are off.
     pub vms: u32,
+    /// Addresses of its PCI devices.
+    pub pci: BTreeSet<String>,
 }
 
 /// Memory that is left to the host itself: 256 MiB and 2 %.
@@ -86,6 +88,9 @@ fn refuse(spec: &VmSpec, bound: Option<&Name>, room: &Room) -> Option<String> {
     {
         return Some(format!("has no label {key}={value}"));
     }
+    if let Some(device) = spec.pci.iter().find(|device| !room.pci.contains(&device.address)) {
+        return Some(format!("has no PCI device {}", device.address));
+    }
     if !room.schedulable {
         return Some("takes no VMs now".into());
     }
@@ -120,6 +125,7 @@ mod tests {
             memory_bytes,
             committed_bytes,
             vms: 0,
+            pci: BTreeSet::new(),
         }
     }
 
@@ -135,6 +141,22 @@ mod tests {
         assert!(refusal.contains("h1: 12 GiB of memory wanted"), "{refusal}");
         assert!(refusal.contains("h2: the VM asks for h1"), "{refusal}");
         assert_eq!(place(&spec, None, &[]).unwrap_err().to_string(), "there is no host yet");
+    }
+
+    #[test]
+    fn a_vm_goes_where_its_devices_are() {
+        let mut rooms = [room("h1", 16 * GIB, 0), room("h2", 8 * GIB, 0)];
+        rooms[1].pci.insert("0000:01:00.0".into());
+        let mut spec = VmSpec::new(1, GIB);
+        let device = |address: &str| tabane_model::PciPassthrough {
+            name: "card".parse().unwrap(),
+            address: address.into(),
+        };
+        spec.pci = vec![device("0000:01:00.0")];
+        assert_eq!(place(&spec, None, &rooms).unwrap().as_str(), "h2");
+        spec.pci = vec![device("0000:02:00.0")];
+        let refusal = place(&spec, None, &rooms).unwrap_err().to_string();
+        assert!(refusal.contains("h2: has no PCI device 0000:02:00.0"), "{refusal}");
     }
 
     proptest! {

@@ -12,10 +12,10 @@
 //! it, looks again and asks again. So a restart of the agent, a retry and the ordinary way are the same code.
 //! Invariant: while a process of the VM is alive, or may be, no `Start` is ever decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use tabane_model::{Name, OnCrash, Power, Revert, Uid, VmSpec};
+use tabane_model::{CdDrive, DiskLimits, Name, OnCrash, Power, Revert, Uid, VmDisk, VmSpec};
 
 /// What the host sees of a VM.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,19 @@ pub struct Machine {
     pub memory_bytes: u64,
     pub disks: BTreeSet<Name>,
     pub nics: BTreeSet<Name>,
+    /// Its CD drives, and what is in each.
+    pub cdroms: BTreeMap<Name, Medium>,
+    /// Of disks that have any.
+    pub limits: BTreeMap<Name, DiskLimits>,
+}
+
+/// What is in a CD drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Medium {
+    Nothing,
+    Image(Name),
+    /// Something that no image that is wanted stands for any more.
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +151,10 @@ pub enum Step {
     UnplugDisk(Name),
     PlugNic(Name),
     UnplugNic(Name),
+    /// Set the limits of a disk that is there.
+    LimitDisk(Name),
+    /// Take out of a CD drive what is in it, and put in what is wanted.
+    ChangeMedium(Name),
     /// Bring the disks, and the memory, back to what a snapshot holds.
     Revert(Revert),
     Snapshot(Due),
@@ -279,6 +296,12 @@ fn decide_running(spec: &VmSpec, seen: &Observed, machine: &Machine, now: Timest
     if seen.layers == Layering::Unsettled && !matches!(machine.run, Run::Busy | Run::Passing) {
         return Some(Step::Tidy);
     }
+    // Limits hold from the guest's first request on.
+    if matches!(machine.run, Run::Paused | Run::Prelaunch)
+        && let Some(step) = decide_limits(spec, machine)
+    {
+        return Some(step);
+    }
     match machine.run {
         Run::Busy => return None,
         Run::Passing => return Some(Step::Wait(now + PASSING)),
@@ -335,6 +358,17 @@ fn decide_devices(spec: &VmSpec, machine: &Machine) -> Option<Step> {
     if let Some(nic) = spec.nics.iter().find(|n| !machine.nics.contains(&n.name)) {
         return Some(Step::PlugNic(nic.name.clone()));
     }
+    if let Some(step) = decide_limits(spec, machine) {
+        return Some(step);
+    }
+    // Drives themselves come and go with a start; what is in them changes at any time.
+    let wrong = |drive: &&CdDrive| {
+        let wanted = drive.image.clone().map_or(Medium::Nothing, Medium::Image);
+        machine.cdroms.get(&drive.name).is_some_and(|medium| *medium != wanted)
+    };
+    if let Some(drive) = spec.cdroms.iter().find(wrong) {
+        return Some(Step::ChangeMedium(drive.name.clone()));
+    }
     // CPUs and memory only grow while it runs; less of them comes with the next start.
     if machine.cpus < spec.cpus {
         return Some(Step::PlugCpus(spec.cpus));
@@ -343,6 +377,15 @@ fn decide_devices(spec: &VmSpec, machine: &Machine) -> Option<Step> {
         return Some(Step::PlugMemory(spec.memory_bytes));
     }
     None
+}
+
+/// The first disk that is there and has other limits than it is to have.
+fn decide_limits(spec: &VmSpec, machine: &Machine) -> Option<Step> {
+    let wrong = |disk: &&VmDisk| {
+        machine.disks.contains(&disk.name)
+            && machine.limits.get(&disk.name).copied().unwrap_or_default() != disk.limits
+    };
+    spec.disks.iter().find(wrong).map(|disk| Step::LimitDisk(disk.name.clone()))
 }
 
 #[cfg(test)]

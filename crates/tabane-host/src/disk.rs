@@ -118,6 +118,16 @@ async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
         Some(name) => Some(shared.images.ensure(shared, name).await?),
         None => None,
     };
+    if let (Some(name), Some(image)) = (&disk.spec.image, &image)
+        && image.cdrom
+    {
+        return Err(Error::unfit(
+            format!("the image {name} is a CD, and no disk is made from it"),
+            format!(
+                "make a blank disk, and put the CD into a drive: `tabane vm create NAME --cdrom {name} --disk SIZE`"
+            ),
+        ));
+    }
     let base =
         image.as_ref().filter(|i| i.disk).map(|i| shared.images.store().folder(&i.digest).join("disk.qcow2"));
     let least = image.as_ref().map_or(0, |i| i.virtual_size_bytes);
@@ -146,7 +156,7 @@ async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
 }
 
 /// A whole copy: shared blocks where the file system can, bytes elsewhere, holes kept.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let source = std::fs::File::open(from).map_err(Error::file("read", from))?;
     let target = std::fs::File::create(to).map_err(Error::file("create", to))?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_err() {

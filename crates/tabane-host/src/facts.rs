@@ -82,6 +82,7 @@ pub fn status(shared: &Shared) -> HostStatus {
         accel: shared.verdict.clone(),
         addresses: addresses(),
         pools,
+        pci: crate::pci::Pci::default().devices(),
         conditions,
     }
 }

@@ -26,6 +26,7 @@ mod moving;
 mod network;
 mod objects;
 mod package;
+mod pci;
 mod pool;
 mod report;
 mod streams;

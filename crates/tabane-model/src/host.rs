@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Condition, Faults, Kind, Name,
+    Condition, Faults, Kind, Name, PciDevice,
     resource::{resource, words},
 };
 
@@ -71,6 +71,9 @@ pub struct HostStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, PoolUse>)]
     pub pools: BTreeMap<Name, PoolUse>,
+    /// What can be handed through to VMs, or could.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pci: Vec<PciDevice>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -26,6 +26,8 @@ words!(ImageFormat {
     Vhd = "vhd",
     Vhdx = "vhdx",
     Vdi = "vdi",
+    /// A CD or DVD: goes into a drive, and is never a disk.
+    Iso = "iso",
 });
 
 words!(ImagePhase {
@@ -149,6 +151,9 @@ pub struct ImageStatus {
     /// Has a disk.
     #[serde(default)]
     pub disk: bool,
+    /// Is a CD or DVD, which goes into a drive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cdrom: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ pub mod api;
 mod catalogue;
 mod clone;
 mod condition;
+mod devices;
 mod disk;
 mod event;
 mod flavor;
@@ -21,6 +22,7 @@ mod moving;
 mod name;
 mod network;
 mod package;
+mod pci;
 mod pool;
 mod problem;
 mod quantity;
@@ -34,6 +36,9 @@ mod vm;
 pub use catalogue::{CATALOGUE, KnownProblem, known_problem};
 pub use clone::{CloneOf, Identity};
 pub use condition::{Condition, Progress, set_condition};
+pub use devices::{
+    BootDevice, CDROMS_MAX, CdDrive, CdDriveStatus, DiskBus, DiskLimits, NicLimits, NicModel, SATA_MAX,
+};
 pub use disk::{CloneMode, Disk, DiskPhase, DiskSpec, DiskStatus, SnapshotSource};
 pub use event::{Event, EventLevel, EventSpec, EventStatus, Reference};
 pub use flavor::{Flavor, FlavorSpec, FlavorStatus};
@@ -53,6 +58,7 @@ pub use package::{
     PackageConfiguration, PackageContent, PackageDigest, PackageDisk, PackageFile, PackageNic, PackageNote,
     PackageOrder, PackagePlan, PackageRequest, package_bounds,
 };
+pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};

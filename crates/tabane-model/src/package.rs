@@ -175,8 +175,8 @@ pub struct PackageConfiguration {
 words!(
     /// What whoever imports should know before.
     PackageNote {
-        /// Disks and nics are virtio here, and Windows needs drivers for that.
-        VirtioWindows = "virtio_windows",
+        /// Windows gets SATA disks and e1000e nics, which it has drivers for.
+        WindowsDrivers = "windows_drivers",
         /// Disks and nics are virtio here, so their names may change in the guest.
         #[default]
         VirtioNames = "virtio_names",

@@ -102,6 +102,19 @@ pub struct Hardware {
     pub tpm: bool,
     pub disks: Vec<SnapshotDisk>,
     pub nics: Vec<Name>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdroms: Vec<Name>,
+    /// Nics with a boot ROM.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boot_nics: Vec<Name>,
+    /// Disks that sit on SATA.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sata_disks: Vec<Name>,
+    /// Nics that are no virtio ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub e1000e_nics: Vec<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Arrival, CloneOf, Condition, Faults, Kind, Mac, Move, Name, Revert, Uid,
+    Arrival, CdDrive, CdDriveStatus, CloneOf, Condition, DiskBus, DiskLimits, Faults, Kind, Mac, Move, Name,
+    NicLimits, NicModel, PciPassthrough, Revert, Uid,
     resource::{resource, words},
 };
 
@@ -104,6 +105,19 @@ pub struct VmSpec {
     pub disks: Vec<VmDisk>,
     #[serde(default)]
     pub nics: Vec<Nic>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdroms: Vec<CdDrive>,
+    /// Names of disks, CD drives and nics in the order in which they are booted from, at the next start; others are not.
+    /// When left out: disks, then CD drives. A nic boots from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boot: Vec<Name>,
+    /// Devices of the host that it gets as its own: it is placed where they are, and stays there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pci: Vec<PciPassthrough>,
+    /// An absolute pointing device for the display. Unless stated, VMs have one whose kernel QEMU does not boot directly;
+    /// kept from the first start on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet: Option<bool>,
     #[serde(default)]
     pub init: Init,
     #[serde(default)]
@@ -152,6 +166,14 @@ pub struct VmDisk {
     /// Keep the disk when the VM is deleted.
     #[serde(default)]
     pub keep: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bus: DiskBus,
+    #[serde(default, skip_serializing_if = "DiskLimits::is_none")]
+    pub limits: DiskLimits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -170,6 +192,11 @@ pub struct Nic {
     /// Ports of the host that lead into the guest; only in networks of kind `user`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forwards: Vec<Forward>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub model: NicModel,
+    /// Not in networks of kind `user`.
+    #[serde(default, skip_serializing_if = "NicLimits::is_none")]
+    pub limits: NicLimits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -262,6 +289,10 @@ impl VmSpec {
             boot_image: None,
             disks: Vec::new(),
             nics: Vec::new(),
+            cdroms: Vec::new(),
+            boot: Vec::new(),
+            pci: Vec::new(),
+            tablet: None,
             init: Init::default(),
             shutdown: Shutdown::default(),
             resets: 0,
@@ -317,6 +348,8 @@ impl VmSpec {
         faults.range("spec.shutdown.timeout_s", self.shutdown.timeout_s.into(), 0, 86_400, " s");
         self.validate_disks(faults);
         self.validate_nics(faults);
+        self.validate_devices(faults);
+        self.validate_pci(faults);
         self.init.validate(faults);
         if let Some(clone) = &self.clone_of {
             clone.validate(faults);
@@ -494,6 +527,9 @@ pub struct VmStatus {
     pub disks: Vec<VmDiskStatus>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nics: Vec<NicStatus>,
+    /// What is in its drives now, which may lag behind the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdroms: Vec<CdDriveStatus>,
     /// vCPUs and memory as they are now, which may lag behind the spec.
     #[serde(default)]
     pub cpus: u32,
@@ -521,6 +557,9 @@ pub struct Pinned {
     pub accel: Accel,
     /// The QEMU of the last start.
     pub qemu_version: String,
+    /// Whether it has a tablet; VMs that were first started before this was pinned have one with UEFI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet: Option<bool>,
 }
 
 /// What the guest agent tells. The guest is not trusted: these are claims, bounded in size.

@@ -20,10 +20,12 @@ pub mod img;
 pub mod install;
 pub mod layers;
 mod lines;
+pub mod media;
 pub mod memory;
 pub mod process;
 pub mod qcow2;
 pub mod qmp;
 pub mod socket;
+pub mod throttle;
 
 pub use error::{Error, Result};

@@ -1,15 +1,17 @@
 //! The command line, each flag defined once.
 
+mod device;
 mod template;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tabane_model::{
-    Accel, CloneMode, Firmware, ImageFormat, Name, NetworkKind, OnCrash, Quiesce, Role, api::ExportFormat,
-    parse_bytes,
+    Accel, CloneMode, DiskBus, Firmware, ImageFormat, Name, NetworkKind, NicModel, OnCrash, Quiesce, Role,
+    api::ExportFormat, parse_bytes,
 };
 
+pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]
@@ -212,6 +214,11 @@ pub enum VmCommand {
     Plug(VmPlug),
     /// Take a nic out
     Unplug(VmUnplug),
+    /// CD drives and what is in them
+    #[command(subcommand)]
+    Cd(CdCommand),
+    /// Limit what a disk or nic gets, also while the VM runs
+    Limit(VmLimit),
     /// Delete VMs and their disks
     #[command(visible_alias = "rm")]
     Delete(NamedChange),
@@ -251,6 +258,24 @@ pub struct VmCreate {
     /// Size of the first disk [default: the image's]
     #[arg(long, value_parser = bytes, value_name = "SIZE")]
     pub disk: Option<u64>,
+    /// ISO in a CD drive, to install from beside a blank disk (--disk); repeat it for more drives
+    #[arg(long = "cdrom", value_name = "IMAGE")]
+    pub cdroms: Vec<Name>,
+    /// What to boot from, in this order: names of disks (root), CD drives (cd0) and nics (nic0) [default: disks, then CDs]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub boot: Vec<Name>,
+    /// Where the first disk sits: virtio, or sata for guests without virtio drivers
+    #[arg(long, default_value_t, value_name = "BUS")]
+    pub disk_bus: DiskBus,
+    /// What nics look like: virtio, or e1000e for guests without virtio drivers
+    #[arg(long, default_value_t, value_name = "MODEL")]
+    pub nic_model: NicModel,
+    /// Whether there is a USB tablet, for the display's pointer [default: if a boot loader starts the guest]
+    #[arg(long, value_name = "BOOL")]
+    pub tablet: Option<bool>,
+    /// PCI device of a host for the VM alone, such as 0000:01:00.0; repeat it for more; see `tabane host devices`
+    #[arg(long = "pci", value_name = "ADDRESS")]
+    pub pci: Vec<String>,
     /// Copy the image instead of standing on it
     #[arg(long)]
     pub full_clone: bool,
@@ -396,6 +421,12 @@ pub struct VmSet {
     pub memory: Option<u64>,
     #[arg(long)]
     pub on_crash: Option<OnCrash>,
+    /// What to boot from at the next start, in this order; `--boot=` is disks, then CDs
+    #[arg(long, value_name = "NAMES", value_parser = boot)]
+    pub boot: Option<Boot>,
+    /// Whether there is a USB tablet, of a VM that is off
+    #[arg(long, value_name = "BOOL")]
+    pub tablet: Option<bool>,
     /// Label, as key=value; key= takes it away
     #[arg(short = 'l', long = "label", value_parser = label)]
     pub labels: Vec<(String, String)>,
@@ -734,6 +765,8 @@ pub enum HostCommand {
     List(List),
     /// Show a host
     Get(Named),
+    /// Show a host's PCI devices, which VMs can be given by --pci
+    Devices(Named),
     /// Show which hosts use the most, again and again
     Top(Top),
     /// Show what was measured of a host
@@ -815,6 +848,16 @@ pub struct Apply {
     pub file: PathBuf,
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// A boot order; empty for the default.
+#[derive(Clone)]
+pub struct Boot(pub Vec<Name>);
+
+fn boot(text: &str) -> Result<Boot, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Result<_, _> = names.map(|name| name.parse().map_err(|e| format!("{e}"))).collect();
+    Ok(Boot(names?))
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

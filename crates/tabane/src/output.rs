@@ -57,7 +57,8 @@ impl Row for Vm {
 }
 
 impl Row for Image {
-    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "SOURCE", "OS", "DISK", "ON HOST", "AGE"];
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "KIND", "SOURCE", "OS", "SIZE", "ON HOST", "AGE"];
     fn cells(&self) -> Vec<String> {
         let source = match &self.spec.source {
             ImageSource::Upload { .. } => "upload".into(),
@@ -70,6 +71,12 @@ impl Row for Image {
             match &self.status.progress {
                 Some(p) => format!("{} {:.0} %", self.phase(), p.fraction * 100.0),
                 None => self.phase().into(),
+            },
+            match &self.status {
+                status if status.cdrom => "cd".into(),
+                status if status.kernel => "kernel".into(),
+                status if status.disk => "disk".into(),
+                _ => "-".into(),
             },
             source,
             or_dash(self.status.os.as_ref()),

@@ -1033,6 +1033,16 @@ export interface components {
             sequence: number;
             verb: string;
         };
+        /** @description A drive for CDs and DVDs, on the SATA controller, where firmware and installers find it. */
+        CdDrive: {
+            image?: components["schemas"]["Name"] | null;
+            name: components["schemas"]["Name"];
+        };
+        /** @description What is in a drive of a VM that runs. */
+        CdDriveStatus: {
+            image?: components["schemas"]["Name"] | null;
+            name: components["schemas"]["Name"];
+        };
         /** @description What a watch says. On the wire each is one server-sent event whose `id` is the resume point. */
         Change: {
             /** @enum {string} */
@@ -1108,6 +1118,32 @@ export interface components {
             meta: components["schemas"]["Meta"];
             spec: components["schemas"]["DiskSpec"];
             status?: components["schemas"]["DiskStatus"];
+        };
+        /**
+         * @description Where a disk sits.
+         * @enum {string}
+         */
+        DiskBus: "virtio" | "sata";
+        /** @description How much a guest may ask of a disk. A limit of both together and one of each exclude each other. */
+        DiskLimits: {
+            /**
+             * Format: int64
+             * @description Reads and writes together.
+             */
+            bytes_per_s?: number | null;
+            /**
+             * Format: int64
+             * @description Requests a second, reads and writes together.
+             */
+            iops?: number | null;
+            /** Format: int64 */
+            read_bytes_per_s?: number | null;
+            /** Format: int64 */
+            read_iops?: number | null;
+            /** Format: int64 */
+            write_bytes_per_s?: number | null;
+            /** Format: int64 */
+            write_iops?: number | null;
         };
         /** @enum {string} */
         DiskPhase: "pending" | "ready" | "failed" | "deleted";
@@ -1272,17 +1308,25 @@ export interface components {
         };
         /** @description What a saved memory fits to. */
         Hardware: {
+            /** @description Nics with a boot ROM. */
+            boot_nics?: components["schemas"]["Name"][];
+            cdroms?: components["schemas"]["Name"][];
             /** Format: int32 */
             cpus: number;
             /** Format: int32 */
             cpus_max?: number | null;
             disks: components["schemas"]["SnapshotDisk"][];
+            /** @description Nics that are no virtio ones. */
+            e1000e_nics?: components["schemas"]["Name"][];
             firmware?: components["schemas"]["Firmware"];
             /** Format: int64 */
             memory_bytes: number;
             /** Format: int64 */
             memory_bytes_max?: number | null;
             nics: components["schemas"]["Name"][];
+            /** @description Disks that sit on SATA. */
+            sata_disks?: components["schemas"]["Name"][];
+            tablet?: boolean | null;
             tpm?: boolean;
         };
         /** @description A physical server that runs VMs. */
@@ -1321,6 +1365,8 @@ export interface components {
             memory_bytes?: number;
             /** Format: int64 */
             memory_free_bytes?: number;
+            /** @description What can be handed through to VMs, or could. */
+            pci?: components["schemas"]["PciDevice"][];
             phase?: components["schemas"]["HostPhase"];
             pools?: {
                 [key: string]: components["schemas"]["PoolUse"];
@@ -1353,7 +1399,7 @@ export interface components {
             memory_bytes?: number | null;
         };
         /** @enum {string} */
-        ImageFormat: "raw" | "qcow2" | "vmdk" | "vhd" | "vhdx" | "vdi";
+        ImageFormat: "raw" | "qcow2" | "vmdk" | "vhd" | "vhdx" | "vdi" | "iso";
         /** @enum {string} */
         ImagePhase: "pending" | "uploading" | "fetching" | "building" | "converting" | "ready" | "failed" | "deleted";
         /** @description Where the content comes from. */
@@ -1400,6 +1446,8 @@ export interface components {
             virtual_size_bytes_max?: number | null;
         };
         ImageStatus: {
+            /** @description Is a CD or DVD, which goes into a drive. */
+            cdrom?: boolean;
             conditions?: components["schemas"]["Condition"][];
             default_user?: string | null;
             /** @description Identity of the content: images of the same digest share their files. */
@@ -1545,11 +1593,26 @@ export interface components {
             address?: string | null;
             /** @description Ports of the host that lead into the guest; only in networks of kind `user`. */
             forwards?: components["schemas"]["Forward"][];
+            /** @description Not in networks of kind `user`. */
+            limits?: components["schemas"]["NicLimits"];
             /** @description Given at creation and stable from then on. */
             mac?: string | null;
+            model?: components["schemas"]["NicModel"];
             name: components["schemas"]["Name"];
             network: components["schemas"]["Name"];
         };
+        /** @description How much may pass through a nic, as the guest sees it. What is more than that is dropped. */
+        NicLimits: {
+            /** Format: int64 */
+            receive_bytes_per_s?: number | null;
+            /** Format: int64 */
+            send_bytes_per_s?: number | null;
+        };
+        /**
+         * @description What a nic looks like to the guest.
+         * @enum {string}
+         */
+        NicModel: "virtio" | "e1000e";
         NicStatus: {
             addresses?: string[];
             mac: string;
@@ -1632,7 +1695,7 @@ export interface components {
          * @description What whoever imports should know before.
          * @enum {string}
          */
-        PackageNote: "virtio_windows" | "virtio_names" | "firmware_settings" | "no_manifest";
+        PackageNote: "windows_drivers" | "virtio_names" | "firmware_settings" | "no_manifest";
         /** @description What would be made of a package. */
         PackagePlan: {
             /** @description Which of the packer's sizes this is, and all that there are. */
@@ -1661,12 +1724,37 @@ export interface components {
             /** @description As it is in the package; absent if there is none. */
             manifest?: string | null;
         };
+        /** @description A PCI device of a host. */
+        PciDevice: {
+            address: string;
+            /** @description Class, subclass and interface, in hexadecimal, such as `020000` for a nic. */
+            class: string;
+            driver?: string | null;
+            /** @description Vendor and device, in hexadecimal, such as `8086:10d3`. */
+            id: string;
+            /**
+             * Format: int32
+             * @description Devices of one group can only be handed through together. Without one the host has no IOMMU for it.
+             */
+            iommu_group?: number | null;
+        };
+        /**
+         * @description A device of the host that the VM gets as its own. Such a VM cannot move, and has no snapshots with memory: what is in
+         *     the device cannot be saved.
+         */
+        PciPassthrough: {
+            /** @description Domain, bus, slot and function, such as `0000:01:00.0`; see `tabane host devices`. */
+            address: string;
+            name: components["schemas"]["Name"];
+        };
         Pinned: {
             accel: components["schemas"]["Accel"];
             cpu_model: string;
             machine: string;
             /** @description The QEMU of the last start. */
             qemu_version: string;
+            /** @description Whether it has a tablet; VMs that were first started before this was pinned have one with UEFI. */
+            tablet?: boolean | null;
         };
         /** @description Where the VM may be placed. */
         Placement: {
@@ -1950,12 +2038,14 @@ export interface components {
         };
         /** @description A disk as the VM sees it. In a create request `disk` may be left out: then one is made from the other fields. */
         VmDisk: {
+            bus?: components["schemas"]["DiskBus"];
             clone?: components["schemas"]["CloneMode"];
             disk?: components["schemas"]["Name"] | null;
             from?: components["schemas"]["SnapshotSource"] | null;
             image?: components["schemas"]["Name"] | null;
             /** @description Keep the disk when the VM is deleted. */
             keep?: boolean;
+            limits?: components["schemas"]["DiskLimits"];
             /** @description The name inside the VM; also the serial number that the guest sees. */
             name: components["schemas"]["Name"];
             pool?: components["schemas"]["Name"] | null;
@@ -1976,7 +2066,13 @@ export interface components {
         VmPhase: "pending" | "moving" | "preparing" | "starting" | "running" | "paused" | "stopping" | "stopped" | "crashed" | "failed" | "deleted";
         VmSpec: {
             accel?: components["schemas"]["Accel"];
+            /**
+             * @description Names of disks, CD drives and nics in the order in which they are booted from, at the next start; others are not.
+             *     When left out: disks, then CD drives. A nic boots from the network.
+             */
+            boot?: components["schemas"]["Name"][];
             boot_image?: components["schemas"]["Name"] | null;
+            cdroms?: components["schemas"]["CdDrive"][];
             clone_of?: components["schemas"]["CloneOf"] | null;
             cpu_model?: string | null;
             /** Format: int32 */
@@ -2002,6 +2098,8 @@ export interface components {
             moving?: components["schemas"]["Move"] | null;
             nics?: components["schemas"]["Nic"][];
             on_crash?: components["schemas"]["OnCrash"];
+            /** @description Devices of the host that it gets as its own: it is placed where they are, and stays there. */
+            pci?: components["schemas"]["PciPassthrough"][];
             placement?: components["schemas"]["Placement"];
             power?: components["schemas"]["Power"];
             /**
@@ -2016,11 +2114,18 @@ export interface components {
              * @description Raising it by one asks for one start of a VM that ended by itself and is held.
              */
             starts?: number;
+            /**
+             * @description An absolute pointing device for the display. Unless stated, VMs have one whose kernel QEMU does not boot directly;
+             *     kept from the first start on.
+             */
+            tablet?: boolean | null;
             /** @description A virtual TPM 2.0 (needs swtpm on the host). */
             tpm?: boolean;
         };
         VmStatus: {
             arrival?: components["schemas"]["Arrival"] | null;
+            /** @description What is in its drives now, which may lag behind the spec. */
+            cdroms?: components["schemas"]["CdDriveStatus"][];
             conditions?: components["schemas"]["Condition"][];
             /**
              * Format: int32

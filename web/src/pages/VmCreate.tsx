@@ -35,6 +35,11 @@ interface Draft {
   full: boolean;
   pool: string | null;
   disks: Extra[];
+  /** A CD beside the image. */
+  cd: string | null;
+  cdFirst: boolean;
+  /** The guest has no virtio drivers. */
+  plain: boolean;
   networks: string[];
   firmware: string;
   user: string;
@@ -45,12 +50,13 @@ interface Draft {
 }
 
 const FIRST: Draft = {
-  name: "", image: null, labels: "", cpus: 2, memoryMib: 2048, rootGib: 10, full: false, pool: null, disks: [], networks: ["default"], firmware: "bios", user: "", keys: "", userData: "", hostname: "", start: true,
+  name: "", image: null, labels: "", cpus: 2, memoryMib: 2048, rootGib: 10, full: false, pool: null, disks: [], cd: null, cdFirst: false, plain: false, networks: ["default"], firmware: "bios", user: "", keys: "", userData: "", hostname: "", start: true,
 };
 
 export function requestOf(d: Draft, image: Image | undefined) {
   const keys = d.keys.split("\n").map((k) => k.trim()).filter(Boolean);
   const hasDisk = image?.status?.disk ?? true;
+  const cds = cdsOf(d, image);
   const init = {
     ...(d.hostname ? { hostname: d.hostname } : {}),
     ...(d.user ? { user: d.user } : {}),
@@ -62,6 +68,7 @@ export function requestOf(d: Draft, image: Image | undefined) {
     ...(d.image && hasDisk ? { image: d.image, clone: d.full ? "full" : "linked" } : {}),
     size_bytes: Math.round(d.rootGib * GIB),
     ...(d.pool ? { pool: d.pool } : {}),
+    ...(d.plain ? { bus: "sata" } : {}),
   };
   return {
     meta: { name: d.name, labels: labelPatch(d.labels, {}) },
@@ -72,15 +79,27 @@ export function requestOf(d: Draft, image: Image | undefined) {
       firmware: d.firmware,
       ...(image?.status?.kernel ? { boot_image: d.image } : {}),
       disks: [root, ...d.disks.map((e) => ({ name: e.name, size_bytes: Math.round(e.gib * GIB), ...(d.pool ? { pool: d.pool } : {}) }))],
-      nics: d.networks.map((network, i) => ({ name: `nic${i}`, network })),
+      nics: d.networks.map((network, i) => ({ name: `nic${i}`, network, ...(d.plain ? { model: "e1000e" } : {}) })),
+      ...(cds.length ? { cdroms: cds.map((cd, i) => ({ name: `cd${i}`, image: cd })) } : {}),
+      ...(cds.length && d.cdFirst ? { boot: [...cds.map((_, i) => `cd${i}`), "root"] } : {}),
       init,
     },
   };
 }
 
-export function commandOf(d: Draft): string {
+/** The image itself if it is a CD, and the one beside it. */
+function cdsOf(d: Draft, image: Image | undefined): string[] {
+  const own = image?.status?.cdrom && d.image ? [d.image] : [];
+  return d.cd && d.cd !== d.image ? [...own, d.cd] : own;
+}
+
+export function commandOf(d: Draft, image: Image | undefined): string {
   const words = ["tabane vm create", d.name || "NAME"];
-  if (d.image) words.push("--image", d.image);
+  const cds = cdsOf(d, image);
+  if (d.image && !image?.status?.cdrom) words.push("--image", d.image);
+  for (const cd of cds) words.push("--cdrom", cd);
+  if (cds.length && d.cdFirst) words.push("--boot", [...cds.map((_, i) => `cd${i}`), "root"].join(","));
+  if (d.plain) words.push("--disk-bus sata --nic-model e1000e");
   words.push("--cpus", String(d.cpus), "--memory", bytesForCli(Math.round(d.memoryMib) * MIB), "--disk", bytesForCli(Math.round(d.rootGib * GIB)));
   if (d.full) words.push("--full-clone");
   if (d.pool) words.push("--pool", d.pool);
@@ -124,7 +143,7 @@ export function VmCreate() {
   const problem = create.problem ?? check.problem;
   const ready = draft.name.trim() !== "";
   return (
-    <Page title={t`Create a VM`} titleText={t`Create a VM`} back={{ to: "/vms", name: t`VMs` }} cli={[commandOf(draft)]}>
+    <Page title={t`Create a VM`} titleText={t`Create a VM`} back={{ to: "/vms", name: t`VMs` }} cli={[commandOf(draft, image)]}>
       <ol className="flex flex-wrap gap-1" aria-label={t`Steps`}>
         {steps.map((name, i) => (
           <li key={name}>
@@ -142,7 +161,7 @@ export function VmCreate() {
         else void create.submit();
       }}>
         {step === 0 ? <First draft={draft} set={set} images={images} /> : null}
-        {step === 1 ? <Sizes draft={draft} set={set} image={image} /> : null}
+        {step === 1 ? <Sizes draft={draft} set={set} image={image} images={images} /> : null}
         {step === 2 ? <Access draft={draft} set={set} image={image} /> : null}
         {step === 3 ? (
           <Panel title={<Trans>What the server would make</Trans>}>
@@ -194,7 +213,7 @@ function First({ draft, set, images }: StepProps & { images: readonly Image[] })
               {images.map((image) => (
                 <Pick key={image.meta.name} name={image.meta.name} chosen={draft.image === image.meta.name} onPick={() => {
                   set("image", image.meta.name);
-                  const gib = (image.status?.virtual_size_bytes ?? 0) / GIB;
+                  const gib = image.status?.cdrom ? 20 : (image.status?.virtual_size_bytes ?? 0) / GIB;
                   if (gib > 0) set("rootGib", Math.max(gib < 1 ? 1 : Math.ceil(gib), draft.rootGib));
                   // A template has the size of the machine that it was made of.
                   const { cpus, memory_bytes: memory, firmware } = image.spec.defaults ?? {};
@@ -203,7 +222,7 @@ function First({ draft, set, images }: StepProps & { images: readonly Image[] })
                   if (firmware) set("firmware", firmware);
                 }}>
                   <span className="flex items-center gap-2"><span className="font-medium truncate mr-auto">{image.meta.name}</span>{imagePhase(image) === "ready" ? null : <Phase phase={imagePhase(image)} />}</span>
-                  <span className="block text-xs text-muted truncate">{image.status?.os ?? image.spec.os ?? "–"} · {bytes(image.status?.virtual_size_bytes)}</span>
+                  <span className="block text-xs text-muted truncate">{image.status?.cdrom ? <Trans>CD, to install from</Trans> : image.status?.os ?? image.spec.os ?? "–"} · {bytes(image.status?.virtual_size_bytes)}</span>
                 </Pick>
               ))}
               <Pick name={t`No image`} chosen={draft.image === null} onPick={() => set("image", null)}>
@@ -218,7 +237,7 @@ function First({ draft, set, images }: StepProps & { images: readonly Image[] })
   );
 }
 
-function Sizes({ draft, set, image }: StepProps & { image: Image | undefined }) {
+function Sizes({ draft, set, image, images }: StepProps & { image: Image | undefined; images: readonly Image[] }) {
   const { t } = useLingui();
   const pools = useObjects("pool");
   const all = useObjects("flavor");
@@ -267,6 +286,17 @@ function Sizes({ draft, set, image }: StepProps & { image: Image | undefined }) 
               </div>
             );
           })}
+        </div>
+      </Panel>
+      <Panel title={<Trans>CD and devices</Trans>}>
+        <div className="grid gap-4 sm:grid-cols-3">
+          <Select label={image?.status?.cdrom ? t`A second CD` : t`CD`} value={draft.cd ?? ""} onChange={(v) => set("cd", v || null)} hint={t`Drivers or an installer; it can be changed while the VM runs.`}
+            choices={[{ id: "", name: t`None` }, ...images.filter((i) => i.status?.cdrom && i.meta.name !== draft.image).map((i) => ({ id: i.meta.name, name: i.meta.name }))]} />
+          {cdsOf(draft, image).length ? (
+            <Select label={t`Boot first`} value={draft.cdFirst ? "cd" : "disk"} onChange={(v) => set("cdFirst", v === "cd")} hint={t`A disk with nothing on it is passed over.`}
+              choices={[{ id: "disk", name: t`The disk` }, { id: "cd", name: t`The CD` }]} />
+          ) : null}
+          <div className="self-center"><Switch isSelected={draft.plain} onChange={(v) => set("plain", v)}><Trans>No virtio drivers in the guest: SATA disk, Intel nics</Trans></Switch></div>
         </div>
       </Panel>
     </>

@@ -75,6 +75,8 @@ fn what_we_write_we_read() {
         mac: Some(mac),
         address: None,
         forwards: Vec::new(),
+        model: Default::default(),
+        limits: Default::default(),
     });
     let files = [1u64, 2].map(|i| DiskFile {
         href: format!("web-disk{i}.vmdk"),

@@ -31,8 +31,15 @@ fn off() -> Observed {
 }
 
 fn alive(run: Run) -> Observed {
-    let machine =
-        Machine { run, cpus: 1, memory_bytes: 256 << 20, disks: BTreeSet::new(), nics: BTreeSet::new() };
+    let machine = Machine {
+        run,
+        cpus: 1,
+        memory_bytes: 256 << 20,
+        disks: BTreeSet::new(),
+        nics: BTreeSet::new(),
+        cdroms: BTreeMap::new(),
+        limits: BTreeMap::new(),
+    };
     Observed { process: Process::Alive(machine), ..off() }
 }
 
@@ -159,6 +166,8 @@ fn devices_follow_the_spec() {
         from: None,
         clone: Default::default(),
         keep: false,
+        bus: Default::default(),
+        limits: Default::default(),
     });
     assert_eq!(decide(&want, false, &alive(Run::Running), at(0)), Some(Step::PlugDisk(name.clone())));
     let mut seen = alive(Run::Running);
@@ -171,8 +180,79 @@ fn devices_follow_the_spec() {
         mac: None,
         address: None,
         forwards: Vec::new(),
+        model: Default::default(),
+        limits: Default::default(),
     });
     assert!(matches!(decide(&want, false, &seen, at(0)), Some(Step::PlugDisk(_))));
+}
+
+#[test]
+fn media_are_changed_in_the_drives_that_are_there() {
+    let (cd0, cd1): (Name, Name) = ("cd0".parse().unwrap(), "cd1".parse().unwrap());
+    let image: Name = "setup".parse().unwrap();
+    let drive = |image: Option<&Name>| CdDrive { name: cd0.clone(), image: image.cloned() };
+    let holding = |medium: Medium| {
+        let mut seen = alive(Run::Running);
+        let Process::Alive(machine) = &mut seen.process else { unreachable!() };
+        machine.cdroms = [(cd0.clone(), medium)].into();
+        seen
+    };
+    let want = |image| VmSpec { cdroms: vec![drive(image)], ..spec(Power::On) };
+    let change = Some(Step::ChangeMedium(cd0.clone()));
+    for (wanted, medium, step) in [
+        (None, Medium::Nothing, None),
+        (None, Medium::Image(image.clone()), change.clone()),
+        (None, Medium::Other, change.clone()),
+        (Some(&image), Medium::Nothing, change.clone()),
+        (Some(&image), Medium::Image(image.clone()), None),
+        (Some(&image), Medium::Image("other".parse().unwrap()), change.clone()),
+        (Some(&image), Medium::Other, change.clone()),
+    ] {
+        assert_eq!(decide(&want(wanted), false, &holding(medium.clone()), at(0)), step, "{medium:?}");
+    }
+    // A drive that comes with the next start, and one that goes with it.
+    let more = CdDrive { name: cd1, image: Some(image.clone()) };
+    let mut spec = want(Some(&image));
+    spec.cdroms.push(more);
+    assert_eq!(decide(&spec, false, &holding(Medium::Image(image.clone())), at(0)), None);
+    spec.cdroms.clear();
+    assert_eq!(decide(&spec, false, &holding(Medium::Image(image)), at(0)), None);
+}
+
+#[test]
+fn limits_hold_before_the_guest_runs_and_change_while_it_does() {
+    let name: Name = "root".parse().unwrap();
+    let limits = DiskLimits { iops: Some(100), ..Default::default() };
+    let mut want = spec(Power::On);
+    want.disks.push(VmDisk {
+        name: name.clone(),
+        disk: Some("d".parse().unwrap()),
+        image: None,
+        size_bytes: None,
+        pool: None,
+        from: None,
+        clone: Default::default(),
+        keep: false,
+        bus: Default::default(),
+        limits,
+    });
+    let seen = |run, with: Option<DiskLimits>| {
+        let mut seen = alive(run);
+        let Process::Alive(machine) = &mut seen.process else { unreachable!() };
+        machine.disks.insert(name.clone());
+        machine.limits = with.into_iter().map(|limits| (name.clone(), limits)).collect();
+        seen
+    };
+    let limit = Some(Step::LimitDisk(name.clone()));
+    for run in [Run::Prelaunch, Run::Paused] {
+        assert_eq!(decide(&want, false, &seen(run, None), at(0)), limit);
+        assert_eq!(decide(&want, false, &seen(run, Some(limits)), at(0)), Some(Step::Resume));
+    }
+    assert_eq!(decide(&want, false, &seen(Run::Running, None), at(0)), limit);
+    assert_eq!(decide(&want, false, &seen(Run::Running, Some(limits)), at(0)), None);
+    want.disks[0].limits = DiskLimits::default();
+    assert_eq!(decide(&want, false, &seen(Run::Running, Some(limits)), at(0)), limit);
+    assert_eq!(decide(&want, false, &seen(Run::Running, None), at(0)), None);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //!   build ──────────────────────────┴──────────────────────────────────────────────────►┘
 //! ```
 //!
+//! A CD or DVD is no disk: it is kept byte by byte, to be read and nothing else.
+//!
 //! Whatever ends the work, it begins again from what is on disk: a download or an upload at the byte where it stopped.
 
 use std::{
@@ -26,7 +28,7 @@ use super::{
     fetch::Fetch,
     generalise,
     inspect::{self, Stated},
-    store::{About, Stored},
+    store::{About, CDROM, Stored},
     transfer,
 };
 use crate::{Error, Result, agent::Shared, disk, files, users};
@@ -97,6 +99,7 @@ impl Work {
             status.size_bytes = stored.size_bytes;
             status.kernel = stored.kernel;
             status.disk = stored.disk;
+            status.cdrom = stored.cdrom;
             status.os = status.os.or_else(|| stored.os.clone());
             status.default_user = status.default_user.or_else(|| stored.default_user.clone());
             status.received_bytes = 0;
@@ -228,6 +231,9 @@ impl Work {
             .map_err(|e| Error::Stream(format!("inspecting was cut short: {e}")))?
             .map_err(|refusal| Error::unfit(crate::error::chain(&refusal), refusal.hint()))?;
         let folder = self.shared.images.store().workplace(&self.image.meta.uid.simple().to_string())?;
+        if found.format == inspect::Format::Iso {
+            return self.keep_medium(file, &folder).await;
+        }
         // The sandboxed reader is another user: it may read this file and nothing else of ours.
         let reader = users::can_switch().then_some((users::CONVERTER_UID, users::CONVERTER_UID));
         users::give(file, users::CONVERTER_UID, users::CONVERTER_UID)
@@ -252,6 +258,15 @@ impl Work {
         self.progress(ImagePhase::Converting, "keep", 0.95, String::new());
         self.shared.images.store().adopt(&folder, About::default())
     }
+
+    /// A CD as it is. No tool opens it, and what came stays until the server has heard that the image is ready.
+    async fn keep_medium(&self, file: &Path, folder: &Path) -> Result<Stored> {
+        self.progress(ImagePhase::Converting, "keep", 0.75, String::new());
+        let (from, to) = (file.to_path_buf(), folder.join(CDROM));
+        let copied = tokio::task::spawn_blocking(move || disk::copy(&from, &to)).await;
+        copied.map_err(|e| Error::Stream(format!("keeping an image was cut short: {e}")))??;
+        self.shared.images.store().adopt(folder, About::default())
+    }
 }
 
 fn to_inspect(format: ImageFormat) -> inspect::Format {
@@ -262,5 +277,6 @@ fn to_inspect(format: ImageFormat) -> inspect::Format {
         ImageFormat::Vhd => inspect::Format::Vhd,
         ImageFormat::Vhdx => inspect::Format::Vhdx,
         ImageFormat::Vdi => inspect::Format::Vdi,
+        ImageFormat::Iso => inspect::Format::Iso,
     }
 }

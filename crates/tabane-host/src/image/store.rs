@@ -13,7 +13,9 @@ use tabane_model::Generalised;
 use crate::{Error, Result, files, users};
 
 /// Files that an image may have; each is there or not.
-pub const FILES: [&str; 3] = ["disk.qcow2", "kernel", "initramfs"];
+pub const FILES: [&str; 4] = ["disk.qcow2", "kernel", "initramfs", CDROM];
+/// A CD or DVD, byte by byte.
+pub const CDROM: &str = "cdrom.iso";
 
 /// What is known of an image that is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Stored {
     pub size_bytes: u64,
     pub kernel: bool,
     pub disk: bool,
+    #[serde(default)]
+    pub cdrom: bool,
     pub command_line: Option<String>,
     pub os: Option<String>,
     pub default_user: Option<String>,
@@ -56,6 +60,12 @@ impl Store {
             return None;
         }
         files::read_json(&self.folder(digest).join("image.json")).ok().flatten()
+    }
+
+    /// The file of the CD whose digest begins like this.
+    pub fn medium(&self, tag: &str) -> Option<PathBuf> {
+        let digest = self.digests().into_iter().find(|digest| digest.starts_with(tag))?;
+        self.load(&digest).filter(|stored| stored.cdrom).map(|_| self.folder(&digest).join(CDROM))
     }
 
     pub fn digests(&self) -> Vec<String> {
@@ -102,12 +112,18 @@ impl Store {
             return Ok(stored);
         }
         let disk = folder.join("disk.qcow2");
+        let medium_bytes = std::fs::metadata(folder.join(CDROM)).ok().map(|m| m.len());
         let stored = Stored {
             digest: digest.clone(),
-            virtual_size_bytes: if disk.exists() { tabane_qemu::qcow2::virtual_size(&disk)? } else { 0 },
+            virtual_size_bytes: match medium_bytes {
+                Some(bytes) => bytes,
+                None if disk.exists() => tabane_qemu::qcow2::virtual_size(&disk)?,
+                None => 0,
+            },
             size_bytes,
             kernel: folder.join("kernel").exists(),
             disk: disk.exists(),
+            cdrom: medium_bytes.is_some(),
             command_line: about.command_line,
             os: about.os,
             default_user: about.default_user,

@@ -17,7 +17,7 @@ use std::{
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use tabane_core::allocate;
-use tabane_model::{Mac, Name, Network, Nic, Uid, Vm};
+use tabane_model::{Mac, Name, Network, Nic, NicLimits, Uid, Vm};
 
 use super::names;
 use crate::{Error, Result, files, objects::Objects};
@@ -43,6 +43,8 @@ pub struct Guest {
     pub nic: Name,
     pub mac: Mac,
     pub address: Ipv4Addr,
+    #[serde(default, skip_serializing_if = "NicLimits::is_none")]
+    pub limits: NicLimits,
 }
 
 impl Guest {
@@ -87,6 +89,7 @@ impl Here {
                 nic: nic.name.clone(),
                 mac,
                 address,
+                limits: nic.limits,
             }),
             _ => Err(Error::unfit(format!("{told} has no address in {}", self.range), hint)),
         }

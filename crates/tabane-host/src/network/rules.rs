@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!   guest ─► tap ─► bridge prerouting ─► other guests of the network
-//!                        │ own MAC and address only, no DHCP server, no IPv6
+//!                        │ own MAC and address only, no DHCP server, no IPv6, no more than its limit
 //!                        ├─► input:   the gateway's DHCP, DNS and ping; nothing else of the host
 //!                        └─► forward ─► postrouting (masquerade) ─► the world
 //!                              └─ not into other networks, not from the world unless it is an answer
 //! ```
+//!
+//! What is on its way to a guest and beyond its limit is dropped where it would leave the bridge, as what the guest sends
+//! is where it enters: senders slow down.
 //!
 //! A frame that passes by the bridge, which the standards ask for, goes nowhere (`past_the_bridge`).
 //!
@@ -23,6 +26,9 @@ use super::{
     names, tool,
 };
 use crate::Result;
+
+/// Of a piece that is cut into frames later, by the card or the receiver.
+const LARGEST_BYTES: u64 = 64 << 10;
 
 /// Makes this text the agent's rules.
 pub async fn apply(text: &str) -> Result<()> {
@@ -136,22 +142,45 @@ fn bridged(agent: Uid, all: &[(String, &Here)]) -> String {
 	}}
 "
     );
+    text += &to_guests(&guests);
     for (tap, guest) in guests {
         nic(&mut text, &tap, guest);
     }
     text
 }
 
+/// Limits of what guests get; nothing where there are none.
+fn to_guests(guests: &[(String, &Guest)]) -> String {
+    let limited = guests.iter().filter_map(|(tap, guest)| Some((tap, guest.limits.receive_bytes_per_s?)));
+    let rules: String =
+        limited.map(|(tap, rate)| format!("\t\toifname \"{tap}\" {}\n", beyond(rate))).collect();
+    if rules.is_empty() {
+        return rules;
+    }
+    format!(
+        "\tchain to_guests {{\n\t\ttype filter hook postrouting priority 300; policy accept;\n{rules}\t}}\n"
+    )
+}
+
+/// Drops what is beyond a rate. A tenth of a second may come at once; and no less than four of the largest pieces that
+/// virtio hands over in one, which would never pass otherwise.
+fn beyond(bytes_per_s: u64) -> String {
+    let burst = (bytes_per_s / 10).clamp(4 * LARGEST_BYTES, u64::from(u32::MAX));
+    format!("limit rate over {bytes_per_s} bytes/second burst {burst} bytes drop")
+}
+
 /// What one nic may send. DHCP names the sender once more inside of the message (RFC 2131, `chaddr`), where it must be
 /// true as well; a fragment could hide it.
 fn nic(text: &mut String, tap: &str, guest: &Guest) {
     let Guest { mac, address, .. } = guest;
+    let limit =
+        guest.limits.send_bytes_per_s.map(|rate| format!("\t\t{}\n", beyond(rate))).unwrap_or_default();
     let request = format!("udp dport 67 ip frag-off & 0x3fff == 0 @th,288,48 {}", number(*mac));
     let _ = write!(
         text,
         "\tchain nic_{tap} {{
 		ether saddr != {mac} drop
-		arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} arp saddr ip {{ 0.0.0.0, {address} }} accept
+{limit}		arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {mac} arp saddr ip {{ 0.0.0.0, {address} }} accept
 		udp sport 67 drop
 		udp dport 68 drop
 		{request} ip saddr 0.0.0.0 ip daddr 255.255.255.255 accept

@@ -256,7 +256,7 @@ impl Driver {
 
     async fn observe(&mut self, vm: &Vm) -> Result<Observed> {
         self.load_layers(vm)?;
-        let process = self.observe_process().await?;
+        let process = self.observe_process(vm).await?;
         let prepared = self.is_prepared(vm);
         let (snapshot, layers, renewal) = (self.snapshot_due(), self.layering(), self.renewal_due(vm));
         let state = self.state();
@@ -279,7 +279,7 @@ impl Driver {
         })
     }
 
-    async fn observe_process(&mut self) -> Result<Process> {
+    async fn observe_process(&mut self, vm: &Vm) -> Result<Process> {
         if self.state().process.is_none() {
             // An agent that died between starting a QEMU and writing that down leaves one that answers here.
             match self.find_orphan().await? {
@@ -304,6 +304,8 @@ impl Driver {
         }
         self.handle.live.set_process(Some((running.process, running.cpus)));
         self.connect().await;
+        self.learn_media().await?;
+        let cdroms = self.media_seen(vm);
         let machine = |run| {
             Process::Alive(Machine {
                 run,
@@ -311,6 +313,8 @@ impl Driver {
                 memory_bytes: running.memory_bytes,
                 disks: running.disks.clone(),
                 nics: running.nics.clone(),
+                cdroms: cdroms.clone(),
+                limits: running.limits.clone(),
             })
         };
         let Some(connected) = &self.connected else { return Ok(machine(Run::Busy)) };
@@ -374,6 +378,8 @@ impl Driver {
             modules: 0,
             disks: Default::default(),
             nics: Default::default(),
+            media: None,
+            limits: Default::default(),
             ending: None,
         }))
     }

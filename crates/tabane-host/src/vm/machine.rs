@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tabane_model::{Accel, Firmware, Name, Pinned, Protocol, Vm};
+use tabane_model::{Accel, BootDevice, DiskBus, Firmware, Name, NicModel, Pinned, Protocol, Vm};
 use tabane_qemu::{
     command::{self, Accelerator, Backend, DirectBoot, DiskFormat, Machine, TapSource, UserNetwork, Vhost},
     install::{Installation, UefiFirmware},
@@ -28,14 +28,18 @@ pub struct DiskPlug {
     pub layer: u32,
     /// The layers below it, from the top.
     pub below: Vec<(u32, PathBuf)>,
+    pub bus: DiskBus,
     pub port: Option<u8>,
 }
 
 pub struct NicPlug {
     pub name: Name,
     pub mac: String,
+    pub model: NicModel,
     pub plug: Plug,
     pub port: Option<u8>,
+    /// Its place in the boot order; one that has none has no boot ROM.
+    pub boot_index: Option<u32>,
 }
 
 /// What is chosen at the first start and kept from then on.
@@ -44,6 +48,7 @@ pub fn pin(
     earlier: Option<&Pinned>,
     installation: &Installation,
     kvm: Result<(), &str>,
+    boots_kernel: bool,
 ) -> Result<Pinned> {
     let accel = match (vm.spec.accel, kvm) {
         (Accel::Tcg, _) | (Accel::Auto, Err(_)) => Accel::Tcg,
@@ -70,7 +75,18 @@ pub fn pin(
     let same_accel = earlier.filter(|p| p.accel == accel);
     let kept = same_accel.map_or_else(|| default.to_owned(), |p| p.cpu_model.clone());
     let cpu_model = vm.spec.cpu_model.clone().unwrap_or(kept);
-    Ok(Pinned { machine, cpu_model, accel, qemu_version: installation.qemu.version.to_string() })
+    let tablet = vm.spec.tablet.unwrap_or_else(|| match earlier {
+        Some(earlier) => has_tablet(vm, earlier),
+        // Whoever looks at its display can point there; a kernel of our own is watched by its serial console.
+        None => !boots_kernel,
+    });
+    let qemu_version = installation.qemu.version.to_string();
+    Ok(Pinned { machine, cpu_model, accel, qemu_version, tablet: Some(tablet) })
+}
+
+/// Whether a VM has a tablet that was started before.
+fn has_tablet(vm: &Vm, pinned: &Pinned) -> bool {
+    pinned.tablet.unwrap_or(vm.spec.firmware != Firmware::Bios)
 }
 
 /// The host's files for a firmware; BIOS has none.
@@ -104,7 +120,7 @@ pub fn fits(
     installation: &Installation,
     kvm: Result<(), &str>,
 ) -> Result<()> {
-    pin(vm, pinned, installation, kvm)?;
+    pin(vm, pinned, installation, kvm, false)?;
     firmware(vm.spec.firmware, installation)?;
     if vm.spec.tpm {
         tpm::tool(installation)?;
@@ -117,6 +133,8 @@ pub struct Parts<'a> {
     pub pinned: &'a Pinned,
     pub disks: Vec<DiskPlug>,
     pub nics: Vec<NicPlug>,
+    pub drives: Vec<command::CdDrive>,
+    pub passthroughs: Vec<command::Passthrough>,
     pub seed: Option<PathBuf>,
     pub kernel: Option<DirectBoot>,
     pub firmware: command::Firmware,
@@ -129,8 +147,21 @@ pub struct Parts<'a> {
 }
 
 pub fn machine(parts: Parts<'_>) -> Machine {
-    let Parts { vm, pinned, disks, nics, seed, kernel, firmware, tpm_socket, generation, incoming, sandbox } =
-        parts;
+    let Parts {
+        vm,
+        pinned,
+        disks,
+        nics,
+        drives,
+        passthroughs,
+        seed,
+        kernel,
+        firmware,
+        tpm_socket,
+        generation,
+        incoming,
+        sandbox,
+    } = parts;
     let spec = &vm.spec;
     let mut machine =
         Machine::new(vm.meta.name.as_str(), vm.meta.uid, pinned.machine.as_str(), spec.memory_bytes);
@@ -147,22 +178,29 @@ pub fn machine(parts: Parts<'_>) -> Machine {
     machine.tpm_socket = tpm_socket;
     machine.vm_generation_id = generation;
     machine.ports = PORTS;
-    machine.usb_tablet = !matches!(spec.firmware, Firmware::Bios);
+    machine.usb_tablet = has_tablet(vm, pinned);
     machine.sandbox = sandbox;
     machine.start_paused = true;
     machine.incoming = incoming;
     // Place 0 in the boot order is that of a kernel that QEMU loads itself.
-    machine.disks = disks.iter().zip(1..).map(|(disk, place)| disk_plug(disk, Some(place))).collect();
+    let place = |disk: &DiskPlug| spec.boot_place(&disk.name, BootDevice::Disk);
+    machine.disks = disks.iter().map(|disk| disk_plug(disk, place(disk))).collect();
     if let Some(seed) = seed {
         machine.disks.push(seed_plug(&seed));
     }
     machine.nics = nics.into_iter().map(nic_plug).collect();
+    machine.drives = drives;
+    machine.passthroughs = passthroughs;
     machine
 }
 
 pub fn disk_plug(disk: &DiskPlug, boot_index: Option<u32>) -> command::Disk {
     let mut plug = command::Disk::new(disk.name.as_str(), &disk.path, DiskFormat::Qcow2);
     plug.serial = Some(disk.name.to_string());
+    plug.bus = match disk.bus {
+        DiskBus::Virtio => command::DiskBus::Virtio,
+        DiskBus::Sata => command::DiskBus::Sata,
+    };
     plug.boot_index = boot_index;
     plug.port = disk.port;
     plug.layer = disk.layer;
@@ -208,10 +246,14 @@ pub fn nic_plug(nic: NicPlug) -> command::Nic {
     };
     command::Nic {
         id: nic.name.to_string(),
+        model: match nic.model {
+            NicModel::Virtio => command::NicModel::Virtio,
+            NicModel::E1000e => command::NicModel::E1000e,
+        },
         mac: nic.mac,
         backend,
         mtu: None,
-        boot_index: None,
+        boot_index: nic.boot_index,
         port: nic.port,
     }
 }

@@ -24,6 +24,9 @@ pub struct Record {
     /// Whether that machine has the device of [`super::State::generation`].
     #[serde(default)]
     pub generation: Option<uuid::Uuid>,
+    /// What was in its CD drives, by tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub media: BTreeMap<Name, String>,
 }
 
 fn of_vm(folders: &Folders, vm: Uid) -> PathBuf {

@@ -112,7 +112,8 @@ impl Driver {
         let (uid, name) = (snapshot.meta.uid, snapshot.meta.name.clone());
         let (pinned, ports) = (self.state().pinned.clone(), self.state().ports.clone());
         let generation = self.state().generation;
-        let record = Record { uid, name, status, pinned, ports, generation };
+        let media = self.media_now();
+        let record = Record { uid, name, status, pinned, ports, generation, media };
         // A snapshot that failed has no folder yet.
         let folder = record::folder(&self.shared.folders, self.uid, uid);
         if record.status.phase == SnapshotPhase::Failed || !folder.exists() {

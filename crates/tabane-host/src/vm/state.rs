@@ -11,10 +11,13 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tabane_core::vm::Cause;
-use tabane_model::{Name, Pinned, Uid};
+use tabane_model::{DiskLimits, Name, Pinned, Uid};
 use tabane_qemu::process::ProcessId;
 
 use crate::{Result, files};
+
+/// What names of devices on SATA begin with: their ports are numbered on their own.
+pub const SATA: &str = "sata/";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -85,6 +88,12 @@ pub struct Running {
     pub modules: u32,
     pub disks: BTreeSet<Name>,
     pub nics: BTreeSet<Name>,
+    /// Its CD drives and the tag of what is in each; `None` until it was looked at.
+    #[serde(default)]
+    pub media: Option<BTreeMap<Name, Option<String>>>,
+    /// Of disks that have any.
+    #[serde(default)]
+    pub limits: BTreeMap<Name, DiskLimits>,
     /// Why we are ending it, written before we do.
     #[serde(default)]
     pub ending: Option<Reason>,
@@ -157,7 +166,9 @@ impl State {
         if let Some(port) = self.ports.get(&device) {
             return Some(*port);
         }
-        let free = (0..ports).find(|port| !self.ports.values().any(|taken| taken == port))?;
+        let sata = device.starts_with(SATA);
+        let taken = |port: &u8| self.ports.iter().any(|(d, p)| p == port && d.starts_with(SATA) == sata);
+        let free = (0..ports).find(|port| !taken(port))?;
         self.ports.insert(device, free);
         Some(free)
     }

@@ -25,6 +25,7 @@ impl Driver {
         let failing = self.failure.is_some();
         let storage_full = self.storage_full;
         let prepared_disks = self.prepared.as_ref().map(|p| p.disks.clone()).unwrap_or_default();
+        let cdroms = self.media_told(vm);
         let (used_bytes, snapshot) = (self.layered_used_bytes(), self.current_snapshot());
         let state = self.state();
         let running = state.process.as_ref();
@@ -52,6 +53,7 @@ impl Driver {
             cpus: running.map_or(0, |r| r.cpus),
             memory_bytes: running.map_or(0, |r| r.memory_bytes),
             nics: nics(vm, guest.as_ref()),
+            cdroms,
             disks: prepared_disks
                 .iter()
                 .map(|(name, disk)| VmDiskStatus {

@@ -9,7 +9,9 @@ use std::{
 
 use jiff::Timestamp;
 use tabane_core::vm::{Cause, Step};
-use tabane_model::{Disk, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm};
+use tabane_model::{
+    BootDevice, CdDrive, Disk, DiskBus, EventLevel, Firmware, Kind, Name, Nic, Pinned, Uid, Vm,
+};
 use tabane_qemu::{
     agent::ShutdownMode,
     command::{self, DirectBoot, MemoryFile},
@@ -22,7 +24,7 @@ use super::{
     layers::Layered,
     machine::{self, DiskPlug, NicPlug, Parts},
     seed,
-    state::{Reason, Released, Running},
+    state::{Reason, Released, Running, SATA},
 };
 use crate::{Error, Result, cgroup, disk, files, users};
 
@@ -39,6 +41,7 @@ pub(super) struct Prepared {
     pub disks: BTreeMap<Name, disk::Ready>,
     kernel: Option<DirectBoot>,
     seed: Option<PathBuf>,
+    pub media: BTreeMap<Name, command::Medium>,
 }
 
 /// Changes when something has to be prepared anew.
@@ -46,6 +49,7 @@ pub(super) struct Prepared {
 struct Wishes {
     disks: Vec<(Name, Option<Name>, Option<u64>)>,
     nics: Vec<Nic>,
+    cdroms: Vec<CdDrive>,
     init: tabane_model::Init,
     boot_image: Option<Name>,
 }
@@ -61,6 +65,7 @@ impl Driver {
                 .map(|d| (d.name.clone(), d.disk.clone(), d.disk.as_ref().and_then(size)))
                 .collect(),
             nics: vm.spec.nics.clone(),
+            cdroms: vm.spec.cdroms.clone(),
             init: vm.spec.init.clone(),
             boot_image: vm.spec.boot_image.clone(),
         }
@@ -85,6 +90,8 @@ impl Driver {
             Step::UnplugDisk(name) => self.unplug_disk(&name).await,
             Step::PlugNic(name) => self.plug_nic(vm, &name).await,
             Step::UnplugNic(name) => self.unplug_nic(vm, &name).await,
+            Step::LimitDisk(name) => self.limit_disk(vm, &name).await,
+            Step::ChangeMedium(name) => self.change_medium(vm, &name).await,
             Step::Revert(revert) => self.revert(&revert).await,
             Step::Snapshot(due) => self.snapshot(vm, due).await,
             Step::Tidy => self.tidy().await,
@@ -128,7 +135,8 @@ impl Driver {
         for nic in &vm.spec.nics {
             self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;
         }
-        self.prepared = Some(Prepared { wishes: self.wishes(vm), disks, kernel, seed });
+        let media = self.prepare_media(vm).await?;
+        self.prepared = Some(Prepared { wishes: self.wishes(vm), disks, kernel, seed, media });
         Ok(())
     }
 
@@ -191,7 +199,8 @@ impl Driver {
         if earlier.is_none() {
             self.state().generation = Some(uuid::Uuid::now_v7());
         }
-        let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm)?;
+        let boots_kernel = self.prepared.as_ref().is_some_and(|p| p.kernel.is_some());
+        let pinned = machine::pin(vm, earlier.as_ref(), installation, kvm, boots_kernel)?;
         let mut credentials = users::credentials(self.state().user, pinned.accel == tabane_model::Accel::Kvm);
         if let Some(credentials) = &mut credentials {
             let groups = self.layered.values().flat_map(|disk| disk.note.groups.iter().copied());
@@ -213,6 +222,7 @@ impl Driver {
         launch.arguments = machine.arguments()?;
         launch.credentials = credentials;
         launch.inherit_fds = inherit;
+        launch.locks_memory = !vm.spec.pci.is_empty();
         launch.cgroups = cgroup::prepare(vm.meta.uid);
         let process = tokio::task::spawn_blocking(move || launch.spawn())
             .await
@@ -254,7 +264,9 @@ impl Driver {
             .nics
             .iter()
             .map(|n| nic_device(&n.name))
-            .chain(vm.spec.disks.iter().map(|d| disk_device(&d.name)))
+            .chain(vm.spec.disks.iter().map(|d| disk_device(&d.name, d.bus)))
+            .chain(vm.spec.cdroms.iter().map(|d| super::media::device(&d.name)))
+            .chain(vm.spec.pci.iter().map(|d| super::passthrough::device(&d.name)))
             .collect();
         self.state().ports.retain(|device, _| devices.contains(device));
         let mut inherit = Vec::new();
@@ -264,13 +276,16 @@ impl Driver {
             let (plug, handle) = shared.networks.plug(&shared.objects, vm, nic, number).await?;
             inherit.extend(handle);
             let port = self.state().port(nic_device(&nic.name), machine::PORTS);
-            nics.push(nic_parts(nic, plug, port));
+            let place = vm.spec.boot_place(&nic.name, BootDevice::Nic);
+            nics.push(nic_parts(nic, plug, port, place));
         }
         let mut disks = Vec::new();
         for disk in &vm.spec.disks {
-            let port = self.state().port(disk_device(&disk.name), machine::PORTS);
-            disks.push(self.disk_plug(&disk.name, port)?);
+            let port = self.state().port(disk_device(&disk.name, disk.bus), ports_of(disk.bus));
+            disks.push(self.disk_plug(&disk.name, disk.bus, port)?);
         }
+        let drives = self.drives(vm);
+        let passthroughs = self.passthroughs(vm)?;
         let tpm_socket =
             if vm.spec.tpm { Some(super::tpm::ensure(installation, &folder, credentials)?) } else { None };
         let (incoming, generation) = (self.state().restore.is_some(), self.state().generation);
@@ -281,6 +296,8 @@ impl Driver {
             pinned,
             disks,
             nics,
+            drives,
+            passthroughs,
             seed,
             kernel,
             firmware,
@@ -293,13 +310,14 @@ impl Driver {
     }
 
     /// A disk that is ready, with all its layers.
-    fn disk_plug(&self, name: &Name, port: Option<u8>) -> Result<DiskPlug> {
+    fn disk_plug(&self, name: &Name, bus: DiskBus, port: Option<u8>) -> Result<DiskPlug> {
         let ready = self.prepared.as_ref().is_some_and(|p| p.disks.contains_key(name));
         let disk = self.layered.get(name).filter(|_| ready);
         let disk = disk.ok_or_else(|| Error::NotYet(format!("the disk {name} is not ready")))?;
         Ok(DiskPlug {
             name: name.clone(),
             path: disk.active_path(),
+            bus,
             port,
             layer: disk.note.layers.active(),
             below: disk.below(),
@@ -326,6 +344,8 @@ impl Driver {
             modules: 0,
             disks: vm.spec.disks.iter().map(|d| d.name.clone()).collect(),
             nics: vm.spec.nics.iter().map(|n| n.name.clone()).collect(),
+            media: None,
+            limits: BTreeMap::new(),
             ending: None,
         });
         self.save()
@@ -394,7 +414,7 @@ impl Driver {
         self.ended(cause.into(), String::new())
     }
 
-    fn running(&mut self) -> Result<&mut Running> {
+    pub(super) fn running(&mut self) -> Result<&mut Running> {
         self.state().process.as_mut().ok_or_else(|| Error::NotYet("it does not run".into()))
     }
 
@@ -430,20 +450,29 @@ impl Driver {
     }
 
     async fn plug_disk(&mut self, vm: &Vm, name: &Name) -> Result<()> {
+        let bus = vm.spec.disks.iter().find(|d| d.name == *name).map_or(DiskBus::Virtio, |d| d.bus);
+        if bus == DiskBus::Sata {
+            return Err(not_while_running(format!("the disk {name} sits on SATA")));
+        }
         self.prepare(vm).await?;
-        let port = self.state().port(disk_device(name), machine::PORTS);
+        let port = self.state().port(disk_device(name, bus), machine::PORTS);
         self.save()?;
-        let plug = machine::disk_plug(&self.disk_plug(name, port)?, None);
+        let plug = machine::disk_plug(&self.disk_plug(name, bus, port)?, None);
         hotplug::add_disk(self.qmp()?, &plug).await?;
         self.running()?.disks.insert(name.clone());
         self.save()
     }
 
     async fn unplug_disk(&mut self, name: &Name) -> Result<()> {
+        if self.state().ports.contains_key(&disk_device(name, DiskBus::Sata)) {
+            return Err(not_while_running(format!("the disk {name} sits on SATA")));
+        }
         self.cancel_merging(name).await?;
         hotplug::remove_disk(self.qmp()?, name.as_str(), UNPLUG_TIMEOUT).await?;
-        self.state().ports.remove(&disk_device(name));
-        self.running()?.disks.remove(name);
+        self.state().ports.remove(&disk_device(name, DiskBus::Virtio));
+        let running = self.running()?;
+        running.disks.remove(name);
+        running.limits.remove(name);
         self.layered.remove(name);
         self.save()
     }
@@ -474,7 +503,8 @@ impl Driver {
             }
             None => plug,
         };
-        hotplug::add_nic(qmp, &machine::nic_plug(nic_parts(nic, plug, port))).await?;
+        // Boot ROMs come with a start.
+        hotplug::add_nic(qmp, &machine::nic_plug(nic_parts(nic, plug, port, None))).await?;
         Ok(())
     }
 
@@ -533,13 +563,30 @@ impl Driver {
     }
 }
 
-fn nic_parts(nic: &Nic, plug: crate::network::Plug, port: Option<u8>) -> NicPlug {
+fn nic_parts(nic: &Nic, plug: crate::network::Plug, port: Option<u8>, boot_index: Option<u32>) -> NicPlug {
     let mac = nic.mac.map(|m| m.to_string()).unwrap_or_default();
-    NicPlug { name: nic.name.clone(), mac, plug, port }
+    NicPlug { name: nic.name.clone(), mac, model: nic.model, plug, port, boot_index }
 }
 
-fn disk_device(name: &Name) -> String {
-    format!("disk/{name}")
+fn disk_device(name: &Name, bus: DiskBus) -> String {
+    match bus {
+        DiskBus::Virtio => format!("disk/{name}"),
+        DiskBus::Sata => format!("{SATA}disk/{name}"),
+    }
+}
+
+fn ports_of(bus: DiskBus) -> u8 {
+    match bus {
+        DiskBus::Virtio => machine::PORTS,
+        DiskBus::Sata => tabane_model::SATA_MAX as u8,
+    }
+}
+
+fn not_while_running(what: String) -> Error {
+    Error::unfit(
+        format!("{what}, where nothing can be plugged in or out while the VM runs"),
+        "shut the VM down and start it again, or use a virtio disk",
+    )
 }
 
 fn nic_device(name: &Name) -> String {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::machine::{Backend, Disk, DiskBus, DiskFormat, Nic, Protocol, TapSource, UserNetwork, Vhost};
+use super::machine::{
+    Backend, Disk, DiskBus, DiskFormat, Nic, NicModel, Protocol, TapSource, UserNetwork, Vhost,
+};
 use super::{disk_device_id, layer_file_node, layer_node, names, netdev_id, nic_device_id, port_id, text};
 use crate::{Error, Result};
 
@@ -188,14 +190,21 @@ fn user_netdev(id: &str, network: &UserNetwork) -> Result<Value> {
 /// The nic as the guest sees it: `-device` and `device_add`.
 pub fn nic_device(nic: &Nic, port: u8) -> Result<Value> {
     names::check_id("nic id", &nic.id)?;
+    let driver = match nic.model {
+        NicModel::Virtio => "virtio-net-pci",
+        NicModel::E1000e => "e1000e",
+    };
     let mut device = json!({
-        "driver": "virtio-net-pci",
+        "driver": driver,
         "id": nic_device_id(&nic.id),
         "bus": port_id(port),
         "netdev": netdev_id(&nic.id),
         "mac": text::mac(&nic.mac)?,
     });
     if let Some(mtu) = nic.mtu {
+        if nic.model != NicModel::Virtio {
+            return Err(Error::invalid("mtu", "only virtio nics tell the guest what to use"));
+        }
         if mtu < 68 {
             return Err(Error::invalid("mtu", "it is less than 68"));
         }

@@ -12,6 +12,9 @@ use super::names::PORTS_MAX;
 use super::text;
 use crate::{Error, Result};
 
+/// Of the controller that q35 has.
+const SATA_PORTS: u8 = 6;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     pub name: String,
@@ -38,6 +41,8 @@ pub struct Machine {
     pub tpm_socket: Option<PathBuf>,
     pub disks: Vec<Disk>,
     pub nics: Vec<Nic>,
+    pub drives: Vec<super::CdDrive>,
+    pub passthroughs: Vec<super::Passthrough>,
     /// All ports: those of the disks and nics, and those for what comes later. At most 64.
     pub ports: u8,
     pub sockets: Sockets,
@@ -120,7 +125,7 @@ pub struct Disk {
     pub boot_index: Option<u32>,
     /// Let the guest give space back.
     pub discard: bool,
-    /// `None` takes the first free port, in the order nics, disks.
+    /// `None` takes the first free port, in the order nics, disks. On SATA one of the six ports there.
     pub port: Option<u8>,
     /// Which of the disk's layers `path` is.
     pub layer: u32,
@@ -155,6 +160,7 @@ impl Disk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
     pub id: String,
+    pub model: NicModel,
     pub mac: String,
     pub backend: Backend,
     /// What the guest is told to use.
@@ -163,6 +169,13 @@ pub struct Nic {
     pub boot_index: Option<u32>,
     /// `None` takes the first free port, in the order nics, disks.
     pub port: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NicModel {
+    Virtio,
+    /// For guests without virtio drivers.
+    E1000e,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,6 +283,8 @@ impl Machine {
             tpm_socket: None,
             disks: Vec::new(),
             nics: Vec::new(),
+            drives: Vec::new(),
+            passthroughs: Vec::new(),
             ports: 16,
             sockets: Sockets::default(),
             usb_tablet: false,
@@ -506,9 +521,20 @@ impl Machine {
             } else if disk.bus == DiskBus::Virtio {
                 "scsi.0".into()
             } else {
-                places.sata()?
+                places.sata(disk.port)?
             };
             line.json("-device", &super::disk_device(disk, &bus)?);
+        }
+        for drive in &self.drives {
+            if let Some(medium) = &drive.medium {
+                line.json("-blockdev", &super::medium_blockdev(&drive.id, medium)?);
+            }
+            let bus = places.sata(drive.port)?;
+            line.json("-device", &super::drive_device(drive, &bus)?);
+        }
+        for device in &self.passthroughs {
+            let port = places.port(device.port)?;
+            line.json("-device", &super::passthrough_device(device, port)?);
         }
         Ok(())
     }
@@ -517,7 +543,7 @@ impl Machine {
 /// Who sits where.
 struct Places {
     free: Vec<u8>,
-    sata_used: u32,
+    sata_free: Vec<u8>,
 }
 
 impl Places {
@@ -526,6 +552,8 @@ impl Places {
         let disks = machine.disks.iter();
         let mut ids: Vec<String> = machine.nics.iter().map(|nic| super::nic_device_id(&nic.id)).collect();
         ids.extend(disks.clone().map(|disk| super::disk_device_id(&disk.id)));
+        ids.extend(machine.passthroughs.iter().map(|device| super::passthrough_device_id(&device.id)));
+        ids.extend(machine.drives.iter().map(|drive| super::drive_device_id(&drive.id)));
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::invalid("id", format!("{} is there twice", pair[0])));
@@ -535,14 +563,13 @@ impl Places {
             .nics
             .iter()
             .map(|nic| nic.port)
-            .chain(disks.filter(|disk| disk.needs_port()).map(|disk| disk.port));
-        for port in wanted.flatten() {
-            let Some(at) = free.iter().position(|other| *other == port) else {
-                return Err(Error::invalid("port", format!("port {port} is taken twice or does not exist")));
-            };
-            free.remove(at);
-        }
-        Ok(Places { free, sata_used: 0 })
+            .chain(machine.passthroughs.iter().map(|device| device.port))
+            .chain(disks.clone().filter(|disk| disk.needs_port()).map(|disk| disk.port));
+        take(&mut free, wanted)?;
+        let mut sata_free: Vec<u8> = (0..SATA_PORTS).collect();
+        let drives = machine.drives.iter().map(|drive| drive.port);
+        take(&mut sata_free, disks.filter(|disk| disk.bus == DiskBus::Sata).map(|d| d.port).chain(drives))?;
+        Ok(Places { free, sata_free })
     }
 
     fn port(&mut self, fixed: Option<u8>) -> Result<u8> {
@@ -555,13 +582,27 @@ impl Places {
         Ok(self.free.remove(0))
     }
 
-    fn sata(&mut self) -> Result<String> {
-        if self.sata_used >= 6 {
-            return Err(Error::Exhausted { what: "SATA port", hint: "use virtio disks".into() });
-        }
-        self.sata_used += 1;
-        Ok(format!("ide.{}", self.sata_used - 1))
+    fn sata(&mut self, fixed: Option<u8>) -> Result<String> {
+        let port = match fixed {
+            Some(port) => port,
+            None if self.sata_free.is_empty() => {
+                return Err(Error::Exhausted { what: "SATA port", hint: "use virtio disks".into() });
+            }
+            None => self.sata_free.remove(0),
+        };
+        Ok(format!("ide.{port}"))
     }
+}
+
+/// Takes those out of the free places that are asked for by number.
+fn take(free: &mut Vec<u8>, wanted: impl Iterator<Item = Option<u8>>) -> Result<()> {
+    for port in wanted.flatten() {
+        let Some(at) = free.iter().position(|other| *other == port) else {
+            return Err(Error::invalid("port", format!("port {port} is taken twice or does not exist")));
+        };
+        free.remove(at);
+    }
+    Ok(())
 }
 
 #[derive(Default)]

@@ -62,6 +62,34 @@ pub fn port_of_bus(name: &str) -> Option<u8> {
     name.strip_prefix("port")?.parse().ok().filter(|port| *port < PORTS_MAX)
 }
 
+/// A CD drive as the guest sees it.
+pub fn drive_device_id(id: &str) -> String {
+    format!("cd-{id}")
+}
+
+/// What a medium in a drive is, by its tag: 12 hexadecimal digits.
+pub fn medium_node(drive: &str, tag: &str) -> String {
+    format!("m-{drive}-{tag}")
+}
+
+/// The inverse of [`medium_node`]: the tag, if the node is a medium of this drive.
+pub fn tag_of_node<'a>(drive: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix("m-")?.strip_prefix(drive)?.strip_prefix('-').filter(|tag| is_tag(tag))
+}
+
+pub(super) fn is_tag(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// A drive's id fits into the name of a node together with a tag.
+pub(crate) fn check_drive(id: &str) -> Result<()> {
+    check_id("drive id", id)?;
+    if id.len() > 12 {
+        return Err(Error::invalid("drive id", format!("{id:?} is longer than 12 characters")));
+    }
+    Ok(())
+}
+
 /// Letters, digits, `-` and `_`, beginning with a letter or digit: what is safe in every syntax of QEMU.
 pub(crate) fn check_id(field: &'static str, id: &str) -> Result<()> {
     let fits = id.len() <= ID_CHARS_MAX
@@ -132,6 +160,17 @@ mod tests {
         for name in ["", "d", "d-", "f-root", "d01-root", "#block123", "dx-root"] {
             assert_eq!(layer_of_node("root", name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn media_are_found_again_by_their_nodes() {
+        let tag = "0123456789ab";
+        let name = medium_node("twelve-chars", tag);
+        assert!(name.len() <= NODE_CHARS_MAX, "{name}");
+        assert_eq!(tag_of_node("twelve-chars", &name), Some(tag));
+        assert_eq!(tag_of_node("twelve", &name), None);
+        assert_eq!(tag_of_node("cd0", "m-cd0-0123456789aX"), None);
+        assert!(check_drive("thirteen-char").is_err() && check_drive("cd,0").is_err());
     }
 
     #[test]

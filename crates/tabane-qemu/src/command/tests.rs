@@ -11,6 +11,7 @@ fn uuid() -> uuid::Uuid {
 fn nic(id: &str) -> Nic {
     Nic {
         id: id.into(),
+        model: NicModel::Virtio,
         mac: "52:54:00:12:34:56".into(),
         backend: Backend::User(UserNetwork::default()),
         mtu: None,
@@ -96,6 +97,56 @@ fn firmware_tpm_and_kvm() {
         "usb-tablet",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn drives_and_disks_share_six_sata_ports() {
+    let mut machine = Machine::new("m", uuid(), "pc-q35-7.2", 512 << 20);
+    let drive = |id: &str, port: Option<u8>| CdDrive { id: id.into(), medium: None, boot_index: None, port };
+    let mut full = drive("cd0", Some(0));
+    full.boot_index = Some(2);
+    full.medium = Some(Medium { tag: "0123456789ab".into(), path: "/images/a,b/cdrom.iso".into() });
+    let mut disk = Disk::new("root", "root.qcow2", DiskFormat::Qcow2);
+    disk.bus = DiskBus::Sata;
+    machine.disks = vec![disk];
+    machine.drives = vec![full, drive("cd1", None)];
+    let mut nic = nic("old");
+    nic.model = NicModel::E1000e;
+    nic.boot_index = Some(1);
+    machine.nics = vec![nic];
+    let text = lines(&machine);
+    for part in [
+        r#"-blockdev {"driver":"raw","file":{"aio":"threads","driver":"file","filename":"/images/a,b/cdrom.iso","read-only":true},"node-name":"m-cd0-0123456789ab","read-only":true}"#,
+        r#"-device {"bootindex":2,"bus":"ide.0","drive":"m-cd0-0123456789ab","driver":"ide-cd","id":"cd-cd0"}"#,
+        r#"-device {"bus":"ide.2","driver":"ide-cd","id":"cd-cd1"}"#,
+        r#"{"bus":"ide.1","drive":"d-root","driver":"ide-hd","id":"disk-root""#,
+        r#"{"bootindex":1,"bus":"port0","driver":"e1000e","id":"nic-old""#,
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    // With CD drives on SATA there is no SCSI bus, unless something sits there.
+    assert!(!text.contains("virtio-scsi"), "{text}");
+    machine.drives.extend((2..7).map(|i| drive(&format!("cd{i}"), None)));
+    assert!(matches!(machine.arguments(), Err(crate::Error::Exhausted { .. })));
+    machine.drives = vec![drive("cd0", Some(3)), drive("cd1", Some(3))];
+    assert!(matches!(machine.arguments(), Err(crate::Error::Invalid { .. })));
+    machine.drives = vec![drive("cd,0", None)];
+    assert!(matches!(machine.arguments(), Err(crate::Error::Invalid { .. })));
+}
+
+#[test]
+fn devices_of_the_host_sit_in_ports() {
+    let mut machine = Machine::new("m", uuid(), "pc-q35-7.2", 512 << 20);
+    machine.ports = 3;
+    machine.nics = vec![nic("lan")];
+    let device = |address: &str, port| Passthrough { id: "card".into(), address: address.into(), port };
+    machine.passthroughs = vec![device("0000:01:00.0", Some(2))];
+    let expected = include_str!("golden_passthrough.txt");
+    assert_eq!(lines(&machine), expected.trim_end(), "\n{}", lines(&machine));
+    for wrong in ["0000:01:00.0,x", "01:00.0", "/dev/vfio/12"] {
+        machine.passthroughs = vec![device(wrong, None)];
+        assert!(matches!(machine.arguments(), Err(crate::Error::Invalid { .. })), "{wrong}");
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::tree;
 use crate::command::{self, Disk};
-use crate::qmp::{BlockInfo, InsertedNode, Qmp};
+use crate::qmp::{InsertedNode, Qmp};
 use crate::{Error, Result};
 
 /// How long a node may at least still be in use by a device that is gone already.
@@ -94,12 +94,7 @@ pub async fn disk_node_now(qmp: &Qmp, id: &str) -> Result<Option<String>> {
 
 async fn inserted(qmp: &Qmp, id: &str) -> Result<Option<InsertedNode>> {
     let device = command::disk_device_id(id);
-    // Virtio disks are told by the path of their inner half.
-    let inside = format!("/machine/peripheral/{device}/");
-    let of_disk = |info: &BlockInfo| {
-        info.qdev.as_deref().is_some_and(|qdev| qdev == device || qdev.starts_with(&inside))
-    };
-    Ok(qmp.query_block().await?.into_iter().find(of_disk).and_then(|info| info.inserted))
+    Ok(qmp.query_block().await?.into_iter().find(|info| info.is_of(&device)).and_then(|info| info.inserted))
 }
 
 /// Deletes a node if there is one. QEMU frees a device some time after it has taken it out of the machine, and refuses

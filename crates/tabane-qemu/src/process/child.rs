@@ -29,6 +29,7 @@ pub(super) struct Plan<'a> {
     pub moves: &'a [(RawFd, RawFd)],
     pub credentials: Option<&'a Credentials>,
     pub core_bytes_max: u64,
+    pub locks_memory: bool,
     /// Eight bytes go here if a step fails: step and errno. It closes itself at the exec.
     pub report: RawFd,
 }
@@ -111,6 +112,10 @@ unsafe fn run_steps(plan: &Plan<'_>) -> i32 {
         }
         let limit = libc::rlimit { rlim_cur: plan.core_bytes_max, rlim_max: plan.core_bytes_max };
         if libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) != 0 {
+            return 3;
+        }
+        let all = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+        if plan.locks_memory && libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) != 0 {
             return 3;
         }
         if libc::chdir(plan.directory.as_ptr()) != 0 {

@@ -60,6 +60,8 @@ pub struct Launch {
     pub cgroups: Vec<PathBuf>,
     /// Largest core file. A core file of a QEMU holds the guest's memory.
     pub core_bytes_max: u64,
+    /// It may lock all memory: devices of the host that it is given write there at any time.
+    pub locks_memory: bool,
 }
 
 impl Launch {
@@ -82,6 +84,7 @@ impl Launch {
             inherit_fds: Vec::new(),
             cgroups: Vec::new(),
             core_bytes_max: 0,
+            locks_memory: false,
         }
     }
 
@@ -134,6 +137,7 @@ impl Launch {
             moves: &moves,
             credentials: self.credentials.as_ref(),
             core_bytes_max: self.core_bytes_max,
+            locks_memory: self.locks_memory,
             report: report_there.as_raw_fd(),
         };
         let pid = child::start(&plan).map_err(|source| Error::System { action: "fork", source })?;

@@ -130,6 +130,19 @@ pub struct BlockInfo {
     /// `ok`, `failed` or `nospace`.
     #[serde(rename = "io-status")]
     pub io_status: Option<String>,
+    /// Of drives that have a tray.
+    pub tray_open: Option<bool>,
+}
+
+impl BlockInfo {
+    /// Whether it is of the device with this id. Virtio disks are told by the path of their inner half.
+    pub fn is_of(&self, device: &str) -> bool {
+        let path = format!("/machine/peripheral/{device}");
+        self.qdev.as_deref().is_some_and(|qdev| {
+            qdev == device
+                || qdev.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

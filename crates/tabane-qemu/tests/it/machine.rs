@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tabane_qemu::command::{
-    Backend, Disk, DiskBus, DiskFormat, Firmware, Forward, Nic, Protocol, UserNetwork,
+    Backend, Disk, DiskBus, DiskFormat, Firmware, Forward, Nic, NicModel, Protocol, UserNetwork,
 };
 use tabane_qemu::process::{ExitStatus, stderr_tail};
 use tabane_qemu::qmp::{Event, RunState};
@@ -16,6 +16,7 @@ use crate::support::{LONG, folder, give_away, image, installation, machine, star
 pub fn nic(id: &str) -> Nic {
     Nic {
         id: id.into(),
+        model: NicModel::Virtio,
         mac: "52:54:00:00:00:01".into(),
         backend: Backend::User(UserNetwork::default()),
         mtu: None,

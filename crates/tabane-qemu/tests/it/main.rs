@@ -6,5 +6,6 @@ mod agent;
 mod hotplug;
 mod launch;
 mod machine;
+mod media;
 mod memory;
 mod support;

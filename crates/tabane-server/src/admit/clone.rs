@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabane_model::{CloneMode, CloneOf, Name, Resource, Snapshot, Vm, VmDisk, VmSpec};
+use tabane_model::{CloneMode, CloneOf, Hardware, Name, Resource, Snapshot, Vm, VmDisk, VmSpec};
 
 use super::{referred, snapshot::hardware};
 use crate::{Error, Result, app::App, commit::Change};
@@ -63,6 +63,7 @@ fn fits(origin: &CloneOf, snapshot: &Snapshot, spec: &VmSpec) -> Result<()> {
         from && disk.clone == CloneMode::Linked && disk.size_bytes.is_none()
     };
     let now = hardware(spec);
+    let others = |hardware: &Hardware| Hardware { disks: Vec::new(), ..hardware.clone() };
     let disks: Vec<&Name> = spec.disks.iter().map(|d| &d.name).collect();
     let differs = if !spec.disks.iter().all(stands_on_it)
         || !disks.iter().copied().eq(then.disks.iter().map(|d| &d.name))
@@ -76,6 +77,8 @@ fn fits(origin: &CloneOf, snapshot: &Snapshot, spec: &VmSpec) -> Result<()> {
         Some("spec.memory_bytes")
     } else if now.firmware != then.firmware || now.tpm {
         Some("spec.firmware")
+    } else if others(&now) != others(then) {
+        Some("spec")
     } else {
         None
     };

@@ -26,6 +26,7 @@ impl Admit for Disk {
             }
             if let Some(image) = &new.spec.image {
                 let image = referred::<Image>(app, "spec.image", image, change)?;
+                super::devices::admit_disk_image(&image, "spec.image")?;
                 let least = image.status.virtual_size_bytes;
                 if let Some(size) = new.spec.size_bytes
                     && size < least

@@ -58,6 +58,13 @@ impl Admit for Image {
                 hint: "delete the VM first, or take the image out of its spec".into(),
             });
         }
+        let holds = |vm: &Vm| vm.spec.cdroms.iter().any(|drive| drive.image.as_ref() == Some(name));
+        if let Some(vm) = app.cache.all::<Vm>().into_iter().find(|vm| holds(vm)) {
+            return Err(Error::InUse {
+                detail: format!("the image {name} is in a CD drive of the VM {}", vm.meta.name),
+                hint: format!("take it out first: `tabane vm cd eject {}`", vm.meta.name),
+            });
+        }
         // Hosts drop the files when nothing needs them any more.
         Ok(Removal::Now)
     }

@@ -1,6 +1,7 @@
 //! Admission: what has to hold between objects, and what the server fills in, before anything is written.
 
 mod clone;
+mod devices;
 mod disk;
 mod image;
 mod network;

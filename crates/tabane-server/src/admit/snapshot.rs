@@ -6,8 +6,8 @@ use std::{
 };
 
 use tabane_model::{
-    Disk, Hardware, Image, ImagePhase, Name, Resource, SNAPSHOTS_MAX, Snapshot, SnapshotDisk, SnapshotPhase,
-    SnapshotSource, SnapshotSpec, Vm, VmPhase, VmSpec, format_bytes,
+    Disk, DiskBus, Hardware, Image, ImagePhase, Name, NicModel, Resource, SNAPSHOTS_MAX, Snapshot,
+    SnapshotDisk, SnapshotPhase, SnapshotSource, SnapshotSpec, Vm, VmPhase, VmSpec, format_bytes,
 };
 
 use super::{Admit, Removal, referred};
@@ -64,6 +64,16 @@ impl Admit for Snapshot {
                 "spec.memory",
                 format!("the VM {} does not run, so it has no memory", vm.meta.name),
                 "start it first, or take the snapshot without memory",
+            ));
+        }
+        if let Some(device) = vm.spec.pci.first().filter(|_| new.spec.memory) {
+            return Err(Error::fault(
+                "spec.memory",
+                format!(
+                    "the VM {} has the PCI device {}, whose state cannot be saved",
+                    vm.meta.name, device.address
+                ),
+                "take the snapshot without memory",
             ));
         }
         new.spec.host = Some(host);
@@ -129,6 +139,14 @@ pub fn admit_revert(app: &App, old: Option<&Vm>, new: &mut Vm) -> Result<()> {
         return Ok(());
     } else if now.nics != then.nics {
         "nics"
+    } else if !new.spec.pci.is_empty() {
+        "PCI devices, whose state is not saved,"
+    } else if now.cdroms != then.cdroms {
+        "CD drives"
+    } else if (&now.boot_nics, &now.sata_disks, &now.e1000e_nics, now.tablet)
+        != (&then.boot_nics, &then.sata_disks, &then.e1000e_nics, then.tablet)
+    {
+        "kinds of disks, nics or tablet"
     } else if (now.firmware, now.tpm) != (then.firmware, then.tpm) {
         "firmware or TPM"
     } else if (now.cpus, now.memory_bytes) != (then.cpus, then.memory_bytes) {
@@ -243,6 +261,9 @@ pub fn is_reverted(vm: &Vm) -> bool {
 }
 
 pub fn hardware(spec: &VmSpec) -> Hardware {
+    fn named<'a>(names: impl Iterator<Item = &'a Name>) -> Vec<Name> {
+        names.cloned().collect()
+    }
     let disk = |d: &tabane_model::VmDisk| Some(SnapshotDisk { name: d.name.clone(), disk: d.disk.clone()? });
     Hardware {
         cpus: spec.cpus,
@@ -253,5 +274,10 @@ pub fn hardware(spec: &VmSpec) -> Hardware {
         tpm: spec.tpm,
         disks: spec.disks.iter().filter_map(disk).collect(),
         nics: spec.nics.iter().map(|n| n.name.clone()).collect(),
+        cdroms: spec.cdroms.iter().map(|d| d.name.clone()).collect(),
+        boot_nics: spec.boot_nics().into_iter().cloned().collect(),
+        sata_disks: named(spec.disks.iter().filter(|d| d.bus == DiskBus::Sata).map(|d| &d.name)),
+        e1000e_nics: named(spec.nics.iter().filter(|n| n.model == NicModel::E1000e).map(|n| &n.name)),
+        tablet: spec.tablet,
     }
 }

@@ -58,8 +58,10 @@ impl Admit for Vm {
         super::clone::admit_origin(app, old, new, change)?;
         admit_memory(app, old, new)?;
         if let Some(image) = &new.spec.boot_image {
-            referred::<Image>(app, "spec.boot_image", image, change)?;
+            let image = referred::<Image>(app, "spec.boot_image", image, change)?;
+            super::devices::admit_disk_image(&image, "spec.boot_image")?;
         }
+        super::devices::admit(app, old, new, change)?;
         admit_disks(app, old, new, change)?;
         admit_nics(app, old, new, change)
     }
@@ -260,6 +262,7 @@ fn admit_nics(app: &Arc<App>, old: Option<&Vm>, new: &mut Vm, change: &mut Chang
         let field = format!("spec.nics[{i}]");
         let network = referred::<Network>(app, &format!("{field}.network"), &nic.network, change)?;
         stays_as_it_is(old, nic, &field)?;
+        super::devices::admit_nic_limits(nic, network.spec.kind, &field)?;
         let before = had(nic);
         // What was given once stays when a later request leaves it out.
         nic.mac = nic
@@ -336,7 +339,8 @@ fn stays_as_it_is(old: Option<&Vm>, nic: &Nic, field: &str) -> Result<()> {
     let moves = nic.network != before.network
         || nic.mac.is_some_and(|mac| Some(mac) != before.mac)
         || nic.address.is_some_and(|address| Some(address) != before.address)
-        || nic.forwards != before.forwards;
+        || nic.forwards != before.forwards
+        || nic.model != before.model;
     if moves {
         return Err(Error::fault(
             field,

@@ -164,6 +164,8 @@ fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
         vm: None,
         macs: Default::default(),
     });
+    // A device belongs to one VM.
+    spec.pci.clear();
     for nic in &mut spec.nics {
         (nic.mac, nic.address) = (None, None);
         // A port of the host leads to one guest.
@@ -181,6 +183,8 @@ fn spec(source: &Vm, snapshot: &Snapshot, request: &CloneRequest) -> VmSpec {
             from: Some(SnapshotSource { snapshot: snapshot.meta.name.clone(), disk: disk.name.clone() }),
             clone: request.clone,
             keep: of_source(&disk.name).is_some_and(|d| d.keep),
+            bus: of_source(&disk.name).map(|d| d.bus).unwrap_or_default(),
+            limits: of_source(&disk.name).map(|d| d.limits).unwrap_or_default(),
         })
         .collect();
     spec

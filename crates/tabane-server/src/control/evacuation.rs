@@ -160,6 +160,14 @@ async fn empty(app: &Arc<App>, host: &Name, refusals: &Refusals) {
             report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
             continue;
         }
+        if let Some(device) = vm.spec.pci.first() {
+            let message = format!(
+                "it cannot leave host {host}: it has the PCI device {} of that host; take it out of the VM first",
+                device.address
+            );
+            report(&vm.meta.name, refuse(app, &vm, CANNOT_LEAVE, message).await);
+            continue;
+        }
         if let Some(snapshot) = of_vm(app, &vm).first() {
             let message = format!(
                 "it cannot leave host {host}: snapshots do not travel, and it has {}; delete its snapshots first",

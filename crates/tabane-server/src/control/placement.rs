@@ -52,6 +52,7 @@ pub(crate) fn rooms(app: &App) -> Vec<Room> {
                 memory_bytes: host.status.memory_bytes,
                 committed_bytes,
                 vms,
+                pci: host.status.pci.iter().map(|device| device.address.clone()).collect(),
             }
         })
         .collect()

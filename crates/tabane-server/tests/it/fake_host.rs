@@ -90,8 +90,14 @@ impl FakeHost {
 }
 
 pub async fn report_host(client: &Client, host: &str, memory_bytes: u64) {
-    let status =
-        HostStatus { cpus: 8, memory_bytes, memory_free_bytes: memory_bytes, ..HostStatus::default() };
+    let card = tabane_model::PciDevice { address: "0000:01:00.0".into(), ..Default::default() };
+    let status = HostStatus {
+        cpus: 8,
+        memory_bytes,
+        memory_free_bytes: memory_bytes,
+        pci: vec![card],
+        ..HostStatus::default()
+    };
     client.report(host, &HostReport { host: Some(status), ..HostReport::default() }).await.unwrap();
 }
 
@@ -146,6 +152,7 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
                 observed_generation: vm.meta.generation,
                 phase,
                 resets: vm.spec.resets,
+                pid: (vm.spec.power == Power::On).then_some(4711),
                 reverted: vm.spec.revert.as_ref().map(|r| r.id),
                 ..VmStatus::default()
             };
@@ -170,6 +177,9 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
             let mut status = ImageStatus { observed_generation: 1, ..ImageStatus::default() };
             status.phase = ImagePhase::Ready;
             status.virtual_size_bytes = GIB;
+            status.cdrom = image.meta.name.as_str().starts_with("cd-");
+            status.kernel = image.meta.name.as_str().starts_with("kernel-");
+            status.disk = !status.cdrom;
             if let Some(message) = &options.image_failure {
                 status.phase = ImagePhase::Failed;
                 tabane_model::set_condition(

@@ -13,6 +13,7 @@ mod auth;
 mod catalogue;
 mod clones;
 mod console;
+mod devices;
 mod disks;
 mod dry_run;
 mod hosts;

@@ -20,6 +20,8 @@ pub async fn idle() -> Result<Value> {
             mac: None,
             address: None,
             forwards: Vec::new(),
+            model: Default::default(),
+            limits: Default::default(),
         });
         client.create(&Vm::new(Meta::new(format!("vm{i}").parse()?), spec), &Call::default()).await?;
     }

@@ -32,8 +32,18 @@ pub fn tiny_vm(name: &str) -> Result<Vm> {
         from: None,
         clone: Default::default(),
         keep: false,
+        bus: Default::default(),
+        limits: Default::default(),
     });
-    spec.nics.push(Nic { name: nic, network, mac: None, address: None, forwards: Vec::new() });
+    spec.nics.push(Nic {
+        name: nic,
+        network,
+        mac: None,
+        address: None,
+        forwards: Vec::new(),
+        model: Default::default(),
+        limits: Default::default(),
+    });
     Ok(Vm::new(Meta::new(name.parse()?), spec))
 }
 

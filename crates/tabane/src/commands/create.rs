@@ -5,8 +5,8 @@ use std::{net::Ipv4Addr, path::Path};
 use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client};
 use tabane_model::{
-    CloneMode, DEFAULT_NETWORK, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic, Power,
-    Resource, Vm, VmDisk, VmSpec,
+    CdDrive, CloneMode, DEFAULT_NETWORK, Flavor, Image, ImageDefaults, Meta, NAME_LENGTH_MAX, Name, Nic,
+    PciPassthrough, Power, Resource, Vm, VmDisk, VmSpec,
 };
 
 use super::vm::send_and_wait;
@@ -140,12 +140,31 @@ fn build(create: VmCreate, defaults: &ImageDefaults) -> Result<VmSpec> {
             from: None,
             clone,
             keep: false,
+            bus: create.disk_bus,
+            limits: Default::default(),
         });
     }
+    for image in create.cdroms {
+        let name = super::device::free_name(&spec);
+        spec.cdroms.push(CdDrive { name, image: Some(image) });
+    }
+    for (i, address) in create.pci.into_iter().enumerate() {
+        spec.pci.push(PciPassthrough { name: format!("pci{i}").parse()?, address });
+    }
+    spec.boot = create.boot;
+    spec.tablet = create.tablet;
     let networks = if create.networks.is_empty() { vec![DEFAULT_NETWORK.parse()?] } else { create.networks };
     for (i, network) in networks.into_iter().enumerate() {
         let forwards = if i == 0 { create.forwards.clone() } else { Vec::new() };
-        spec.nics.push(Nic { name: format!("nic{i}").parse()?, network, mac: None, address: None, forwards });
+        spec.nics.push(Nic {
+            name: format!("nic{i}").parse()?,
+            network,
+            mac: None,
+            address: None,
+            forwards,
+            model: create.nic_model,
+            limits: Default::default(),
+        });
     }
     spec.init.hostname = create.hostname;
     spec.init.user = create.user;

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod console;
 mod create;
+mod device;
 mod doctor;
 mod drain;
 mod exec;
@@ -149,6 +150,7 @@ async fn host(context: &Context, command: HostCommand) -> Result<()> {
     match command {
         HostCommand::Join(join) => serve::join(context, join).await,
         HostCommand::List(list) => objects::list::<Host>(context, &list).await,
+        HostCommand::Devices(named) => device::of_host(context, &named.name).await,
         HostCommand::Get(named) => objects::get::<Host>(context, &named.name).await,
         HostCommand::Top(top) => metrics::top::<Host>(context, &top).await,
         HostCommand::Metrics(of) => metrics::over_time::<Host>(context, &of).await,

@@ -35,6 +35,8 @@ pub async fn run(context: &Context, command: VmCommand) -> Result<ExitCode> {
         VmCommand::Detach(change) => detach(context, change).await?,
         VmCommand::Plug(change) => plug(context, change).await?,
         VmCommand::Unplug(change) => unplug(context, change).await?,
+        VmCommand::Cd(command) => super::device::cd(context, command).await?,
+        VmCommand::Limit(limit) => super::device::limit(context, limit).await?,
         VmCommand::Delete(named) => objects::delete::<Vm>(context, &named).await?,
         VmCommand::Console(arguments) => return console::run(context, &arguments).await,
         VmCommand::Exec(arguments) => return exec::run(context, &arguments).await,
@@ -120,6 +122,8 @@ async fn set(context: &Context, set: VmSet) -> Result<()> {
     put("cpus", set.cpus.map(Into::into));
     put("memory_bytes", set.memory.map(Into::into));
     put("on_crash", set.on_crash.map(|o| o.as_str().into()));
+    put("boot", set.boot.map(|boot| serde_json::json!(boot.0)));
+    put("tablet", set.tablet.map(Into::into));
     let labels: BTreeMap<String, Option<String>> =
         set.labels.into_iter().map(|(key, value)| (key, Some(value).filter(|v| !v.is_empty()))).collect();
     let patch = serde_json::json!({ "meta": { "labels": labels }, "spec": spec });
@@ -130,7 +134,7 @@ async fn set(context: &Context, set: VmSet) -> Result<()> {
 
 /// Lists in a merge patch are replaced whole, so the VM is read, changed and sent back with its revision: of two who do
 /// so at once, the one who comes second begins anew.
-async fn change_lists(
+pub(super) async fn change_lists(
     context: &Context,
     name: &Name,
     change: &Change,
@@ -166,6 +170,8 @@ async fn attach(context: &Context, attach: VmAttach) -> Result<()> {
             from: None,
             clone: Default::default(),
             keep: false,
+            bus: Default::default(),
+            limits: Default::default(),
         });
         Ok(())
     })
@@ -199,6 +205,8 @@ async fn plug(context: &Context, plug: VmPlug) -> Result<()> {
             mac: None,
             address: None,
             forwards: forwards.clone(),
+            model: Default::default(),
+            limits: Default::default(),
         });
         Ok(())
     })

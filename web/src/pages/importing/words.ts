@@ -33,7 +33,7 @@ export function useFaultWords(): (fault: PackageFault) => string {
 export function useNoteWords(): Record<Note, string> {
   const { t } = useLingui();
   return {
-    virtio_windows: t`Disks and nics are virtio here: install the virtio drivers in Windows before you export it.`,
+    windows_drivers: t`Windows gets SATA disks and e1000e nics, which it has drivers for; virtio ones are faster.`,
     virtio_names: t`Disks and nics are virtio here: names such as /dev/sda and eth0 may change in the guest.`,
     firmware_settings: t`Settings of the firmware are not taken over: the guest boots from its fallback loader.`,
     no_manifest: t`The package has no manifest: nobody can tell whether it was damaged or changed.`,

@@ -6,11 +6,13 @@ mod real;
 
 use std::collections::BTreeMap;
 
-use tabane_model::{Mac, Meta, Name, Network, NetworkKind, NetworkSpec, Nic, Uid, Vm, VmSpec, api::Change};
+use tabane_model::{
+    Mac, Meta, Name, Network, NetworkKind, NetworkSpec, Nic, NicLimits, Uid, Vm, VmSpec, api::Change,
+};
 
 use super::{
     here::{Guest, Here},
-    rules,
+    names, rules,
 };
 use crate::objects::Objects;
 
@@ -34,6 +36,7 @@ pub fn here() -> Here {
             nic: name("net0"),
             mac: Mac([0x52, 0x54, 0, 0, 0, number]),
             address: [10, 30, 0, 4 + number].into(),
+            limits: Default::default(),
         });
     }
     here
@@ -59,6 +62,8 @@ pub fn vm(text: &str, number: u8, network: &str, address: Option<&str>) -> Vm {
         mac: Some(Mac([0x52, 0x54, 0, 0, 0, number])),
         address: address.map(|a| a.parse().unwrap()),
         forwards: Vec::new(),
+        model: Default::default(),
+        limits: Default::default(),
     });
     Vm { meta, spec, status: Default::default() }
 }
@@ -85,6 +90,20 @@ fn the_rules_say_what_they_should() {
     other.guests.clear();
     let networks = BTreeMap::from([(other.uid, other), (here().uid, here())]);
     assert_eq!(rules::text(agent, &networks), include_str!("rules.nft"));
+}
+
+#[test]
+fn limits_stand_where_frames_pass() {
+    let agent = Uid::from_u128(1);
+    let mut here = here();
+    here.guests[0].limits =
+        NicLimits { receive_bytes_per_s: Some(50 << 20), send_bytes_per_s: Some(1 << 20) };
+    let tap = names::tap(agent, here.guests[0].vm, &here.guests[0].nic);
+    let text = rules::text(agent, &BTreeMap::from([(here.uid, here)]));
+    let limits: Vec<&str> = text.lines().filter(|line| line.contains("limit rate")).map(str::trim).collect();
+    // A large rate lets a tenth of a second through at once, a small one some whole pieces.
+    let receive = format!("oifname \"{tap}\" limit rate over 52428800 bytes/second burst 5242880 bytes drop");
+    assert_eq!(limits, [receive.as_str(), "limit rate over 1048576 bytes/second burst 262144 bytes drop"]);
 }
 
 #[test]

@@ -84,8 +84,8 @@ fn nic(nic: &PackageNic, mac: String) -> Vec<String> {
 
 fn told(note: PackageNote) -> &'static str {
     match note {
-        PackageNote::VirtioWindows => {
-            "disks and nics are virtio here: install the virtio drivers in Windows before you export it"
+        PackageNote::WindowsDrivers => {
+            "Windows gets SATA disks and e1000e nics, which it has drivers for; virtio ones are faster"
         }
         PackageNote::VirtioNames => {
             "disks and nics are virtio here: names such as /dev/sda and eth0 may change in the guest"
