@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tabane_model::{
-    CloneMode, CloneOf, Kind, Meta, NAME_LENGTH_MAX, Name, Power, Quiesce, Resource, Snapshot,
+    CloneMode, CloneOf, Identity, Kind, Meta, NAME_LENGTH_MAX, Name, Power, Quiesce, Resource, Snapshot,
     SnapshotSource, SnapshotSpec, Vm, VmDisk, VmSpec,
     api::{CloneRequest, List},
 };
@@ -101,6 +101,13 @@ fn can_go_on(source: &Vm, request: &CloneRequest) -> Result<()> {
             "clone",
             "what goes on with a memory goes on with its disks, too: it stands on the snapshot",
             "leave `full` or `instant` out",
+        ));
+    }
+    if request.identity == Identity::Keep {
+        return Err(Error::fault(
+            "identity",
+            "what goes on beside the VM cannot take itself for it",
+            "leave `identity` or `instant` out",
         ));
     }
     if request.snapshot.is_some() {

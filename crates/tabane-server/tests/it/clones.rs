@@ -59,7 +59,7 @@ async fn an_instant_clone_knows_what_it_was_copied_from() {
         .post("/v1/vms/web1/clone", &ask(json!({ "identity": "keep" })))
         .await
         .problem(400, "invalid_object");
-    assert_eq!(problem.field.as_deref(), Some("spec.clone_of.identity"));
+    assert_eq!(problem.field.as_deref(), Some("identity"));
     world.post("/v1/vms/web1/clone", &ask(json!({}))).await.expect(201);
 
     let (source, copy) = (world.vm("web1").await, world.vm("copy").await);

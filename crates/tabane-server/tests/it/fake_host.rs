@@ -154,6 +154,8 @@ fn react(kind: Kind, object: serde_json::Value, host: &Name, options: &Options) 
                 resets: vm.spec.resets,
                 pid: (vm.spec.power == Power::On).then_some(4711),
                 reverted: vm.spec.revert.as_ref().map(|r| r.id),
+                // What a test has said of the guest stays.
+                guest: vm.status.guest.clone(),
                 ..VmStatus::default()
             };
             (status != vm.status).then(|| status_report(&vm, &status))
