@@ -65,6 +65,8 @@ const pages = [
   createRoute({ ...parent, path: "/disks", component: lazyRouteComponent(() => import("./pages/Disks"), "Disks") }),
   createRoute({ ...parent, path: "/tokens", component: lazyRouteComponent(() => import("./pages/Tokens"), "Tokens") }),
   createRoute({ ...parent, path: "/events", validateSearch: searchOf("about", "level"), component: lazyRouteComponent(() => import("./pages/Events"), "Events") }),
+  // With the navigation around it, for whoever mistyped an address.
+  createRoute({ ...parent, path: "$", component: NotFound }),
   createRoute({ ...parent, path: "/audit", component: lazyRouteComponent(() => import("./pages/Audit"), "Audit") }),
 ];
 

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Page, expect, test } from "@playwright/test";
 import { accessible, open, signIn } from "./browser";
 import { base, tabane, token } from "./world";
@@ -135,4 +136,41 @@ test("what was changed on its way is refused, and says why", async ({ page }) =>
   await choose(page, join(folder, "out.ova"));
   await expect(page.getByRole("alert")).toContainText("leads into another folder");
   await accessible(page, "a refused package");
+});
+
+test("a package of another system: its sizes, its licence, its networks", async ({ page }) => {
+  const complaints = await signIn(page);
+  const descriptor = fileURLToPath(new URL("../../crates/tabane-convert/src/ovf/tests/vmware.ovf", import.meta.url));
+  writeFileSync(join(folder, "erp.ovf"), readFileSync(descriptor));
+  writeFileSync(join(folder, "erp-disk1.vmdk"), Buffer.alloc(70_000, 1));
+  execFileSync("tar", ["cf", "erp.ova", "erp.ovf", "erp-disk1.vmdk"], { cwd: folder });
+  await choose(page, join(folder, "erp.ova"));
+  const main = page.getByRole("main");
+  await expect(main.getByText("Microsoft Windows Server 2019 (64-bit)")).toBeVisible();
+  await expect(page.getByRole("textbox", { name: "Name" })).toHaveValue("erp-server-2019");
+  await expect(main.getByText("UEFI, Secure Boot")).toBeVisible();
+  await expect(main.getByText(/install the virtio drivers in Windows/)).toBeVisible();
+  await expect(main.getByText(/has no manifest/)).toBeVisible();
+  await expect(main.getByText(/CD\/DVD drive 1/)).toBeVisible();
+  await expect(main.getByText('There is no network "VM Network" here.')).toBeVisible();
+  const cpus = main.locator("dl div").filter({ hasText: "CPUs" }).locator("dd");
+  await expect(cpus).toHaveText("4");
+  await page.getByRole("button", { name: /Configuration/ }).click();
+  await page.getByRole("option", { name: "small" }).click();
+  await expect(cpus).toHaveText("2");
+  await page.getByRole("button", { name: /Network of nic0/ }).click();
+  await page.getByRole("option", { name: "lan" }).click();
+  await expect(main.getByText('There is no network "VM Network" here.')).toHaveCount(0);
+  const submit = page.getByRole("button", { name: "Import", exact: true });
+  await expect(main.getByText("Use it well.")).toBeVisible();
+  await expect(submit).toBeDisabled();
+  await page.getByRole("checkbox", { name: "I agree to it" }).press("Space");
+  await expect(submit).toBeEnabled();
+  await expect(page.locator("aside code")).toContainText("tabane vm import erp.ova --configuration small --network 'VM Network=lan' --accept-licences");
+  await accessible(page, "a foreign package");
+  await page.getByRole("textbox", { name: "Name" }).fill("Not A Name");
+  await expect(main.getByText(/use a-z, 0-9 and '-'/)).toBeVisible();
+  await expect(submit).toBeDisabled();
+  // That the name is refused, the browser writes into its console, too.
+  expect(complaints.filter((c) => !c.includes("400"))).toEqual([]);
 });

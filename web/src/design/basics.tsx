@@ -82,7 +82,7 @@ const TONES: Record<Tone, string> = {
 
 export function Badge({ tone = "idle", children }: { tone?: Tone; children: ReactNode }) {
   return (
-    <span className={`inline-flex items-center gap-1.5 rounded-full px-2 h-5 text-xs font-medium whitespace-nowrap ${TONES[tone]}`}>
+    <span className={`inline-flex align-middle items-center gap-1.5 rounded-full px-2 h-5 text-xs font-medium whitespace-nowrap ${TONES[tone]}`}>
       {children}
     </span>
   );

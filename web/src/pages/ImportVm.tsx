@@ -104,7 +104,10 @@ function Import({ of, onCommand }: { of: Package; onCommand: (command: string) =
     staleTime: Infinity,
     enabled: !started,
   });
-  const plan = importing.plan ?? data;
+  // A choice that is refused leaves the form as it is, with the refusal at its field.
+  const [kept, setKept] = useState(data);
+  if (data && data !== kept) setKept(data);
+  const plan = importing.plan ?? data ?? kept;
   useEffect(() => {
     if (typed === undefined) return;
     const timer = setTimeout(() => setChoices((c) => ({ ...c, name: typed || null })), TYPING_MS);

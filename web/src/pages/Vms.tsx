@@ -118,7 +118,9 @@ export function Vms() {
         <DataTable name={t`VMs`} rows={rows} columns={columns} keyOf={(vm) => vm.meta.name} selected={selected} {...(may ? { onSelect: setSelected } : {})}
           empty={
             <Empty icon="vm" title={all.length ? <Trans>No VM is like that.</Trans> : <Trans>There are no VMs yet.</Trans>}>
-              {all.length || !may ? null : (
+              {all.length ? (
+                <Button onPress={() => { setText(""); void navigate({ search: {} as never, replace: true }); }}><Trans>Show all</Trans></Button>
+              ) : !may ? null : (
                 <span className="flex flex-wrap justify-center gap-2">
                   <ButtonLink to="/vms/new" look="primary" icon="plus"><Trans>Create the first one</Trans></ButtonLink>
                   <ButtonLink to="/import" icon="upload"><Trans>Import a VM</Trans></ButtonLink>
