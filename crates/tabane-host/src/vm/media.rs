@@ -20,7 +20,7 @@ use tabane_qemu::{
 };
 
 use super::{driver::Driver, state::SATA};
-use crate::{Error, Result, image::Stored};
+use crate::{Error, Result, agent::Shared, image::Stored};
 
 const TAG_LENGTH: usize = 12;
 
@@ -33,20 +33,23 @@ fn tag(digest: &str) -> Option<&str> {
     digest.get(..TAG_LENGTH)
 }
 
+/// What an image is as a medium, if it is here.
+fn medium_here(shared: &Shared, image: &Name) -> Option<Medium> {
+    let digest = shared.objects.image(image)?.status.digest.clone()?;
+    let tag = tag(&digest)?;
+    Some(Medium { tag: tag.into(), path: shared.images.store().medium(tag)? })
+}
+
 impl Driver {
-    /// The media for the next start. While the VM runs each drive is seen to by itself: an image that is not there yet
-    /// keeps no disk from being plugged in.
-    pub(super) async fn prepare_media(&mut self, vm: &Vm) -> Result<BTreeMap<Name, Medium>> {
-        let mut media = BTreeMap::new();
-        if self.state().process.is_some() {
-            return Ok(media);
-        }
-        for drive in &vm.spec.cdroms {
-            if let Some(image) = &drive.image {
-                media.insert(drive.name.clone(), self.medium(image).await?);
+    /// Sees to it that the media for the next start are here. While the VM runs each drive is seen to by itself: an image
+    /// that is not there yet keeps no disk from being plugged in.
+    pub(super) async fn prepare_media(&mut self, vm: &Vm) -> Result<()> {
+        if self.state().process.is_none() {
+            for image in vm.spec.cdroms.iter().filter_map(|drive| drive.image.as_ref()) {
+                self.medium(image).await?;
             }
         }
-        Ok(media)
+        Ok(())
     }
 
     async fn medium(&self, name: &Name) -> Result<Medium> {
@@ -70,13 +73,12 @@ impl Driver {
             .state()
             .restore
             .map(|uid| self.records.get(&uid).map(|record| record.media.clone()).unwrap_or_default());
-        let wanted = self.prepared.as_ref().map(|p| p.media.clone()).unwrap_or_default();
         let shared = self.shared.clone();
         let mut drives = Vec::new();
         for drive in &vm.spec.cdroms {
             let port = self.state().port(device(&drive.name), SATA_MAX as u8);
             let medium = match &restored {
-                None => wanted.get(&drive.name).cloned(),
+                None => drive.image.as_ref().and_then(|image| medium_here(&shared, image)),
                 Some(media) => media.get(&drive.name).and_then(|tag| {
                     Some(Medium { tag: tag.clone(), path: shared.images.store().medium(tag)? })
                 }),

@@ -41,7 +41,6 @@ pub(super) struct Prepared {
     pub disks: BTreeMap<Name, disk::Ready>,
     kernel: Option<DirectBoot>,
     seed: Option<PathBuf>,
-    pub media: BTreeMap<Name, command::Medium>,
 }
 
 /// Changes when something has to be prepared anew.
@@ -135,8 +134,8 @@ impl Driver {
         for nic in &vm.spec.nics {
             self.shared.networks.ensure(&self.shared.objects, &nic.network).await?;
         }
-        let media = self.prepare_media(vm).await?;
-        self.prepared = Some(Prepared { wishes: self.wishes(vm), disks, kernel, seed, media });
+        self.prepare_media(vm).await?;
+        self.prepared = Some(Prepared { wishes: self.wishes(vm), disks, kernel, seed });
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::{
-    medium::{boot_sector, linux_cd, small_cd},
+    medium::{boot_sector, linux_cd, run, small_cd},
     world::{GUEST_TIMEOUT_S, World},
 };
 
@@ -74,15 +74,19 @@ fn e2e_the_boot_order_decides() {
     boots(&world, "blank", 1, "alpha");
     let status = world.get("vm", "blank")["status"]["cdroms"].clone();
     assert_eq!(status, json!([{ "name": "cd0", "image": "alpha" }, { "name": "cd1", "image": "beta" }]));
+    // One that crashes has its CDs again, whatever was made ready while it ran.
+    world.ok(&["vm", "attach", "blank", "--as", "data", "--size", "32MiB", "--wait", "observed"]);
+    run("kill", &["-9", &world.vm_pid("blank").to_string()]);
+    boots(&world, "blank", 2, "alpha");
     wait_stopped(&world, "blank");
     world.ok(&["vm", "set", "blank", "--boot", "cd1,cd0"]);
     world.ok(&["vm", "start", "blank"]);
-    boots(&world, "blank", 2, "beta");
+    boots(&world, "blank", 3, "beta");
     // The network answers with nothing to boot; then it is the next one's turn. A nic that boots has a ROM.
     wait_stopped(&world, "blank");
     world.ok(&["vm", "set", "blank", "--boot", "nic0,cd0"]);
     world.ok(&["vm", "start", "blank"]);
-    boots(&world, "blank", 3, "alpha");
+    boots(&world, "blank", 4, "alpha");
     assert!(!command_line(&world, "blank").contains("romfile"), "the nic has its ROM");
     let refused = world.refused(&["vm", "set", "blank", "--boot", "cd0"]);
     assert!(refused.contains("boot ROM") && refused.contains("tabane vm shutdown blank"), "{refused}");

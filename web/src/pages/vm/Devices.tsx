@@ -172,6 +172,7 @@ function Insert({ drive, put, onClose }: { drive: string; put: (name: string, im
   );
 }
 
+// Its forms do without the browser's validation: a field that the server has refused would keep them from being sent again.
 function Boot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   const { t } = useLingui();
   const [order, setOrder] = useState((vm.spec.boot ?? []).join(", "));
@@ -183,7 +184,7 @@ function Boot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   });
   return (
     <Dialog title={t`What ${vm.meta.name} boots from`} onClose={onClose}>
-      <form onSubmit={submit} className="grid gap-4">
+      <form noValidate onSubmit={submit} className="grid gap-4">
         <TextField label={t`Names, the first one first`} value={order} onChange={setOrder} mono fault={fault("spec.boot")} placeholder="cd0, root" hint={t`It has ${names}. Left empty: disks, then CDs. A nic boots from the network.`} />
         {problem ? <ProblemNote problem={problem} /> : null}
         <FormEnd onCancel={onClose} submit={t`Change`} busy={busy} />
@@ -200,7 +201,10 @@ function LimitsOf({ limits }: { limits: AnyLimits | null | undefined }) {
   const words: Record<string, string> = {
     iops: t`requests`, read_iops: t`reads`, write_iops: t`writes`, bytes_per_s: t`all`, read_bytes_per_s: t`read`, write_bytes_per_s: t`written`, receive_bytes_per_s: t`received`, send_bytes_per_s: t`sent`,
   };
-  const told = Object.entries(limits ?? {}).flatMap(([name, value]) => (value ? [`${words[name] ?? name} ${name.endsWith("iops") ? value : bytes(value)}/s`] : []));
+  const told = Object.entries(words).flatMap(([name, word]) => {
+    const value = limits?.[name];
+    return value ? [`${word} ${name.endsWith("iops") ? value : bytes(value)}/s`] : [];
+  });
   return told.length ? <span className="block text-xs text-muted"><Trans>At most {told.join(", ")}</Trans></span> : null;
 }
 
@@ -234,7 +238,7 @@ function Limit({ vm, of, onClose }: { vm: Vm; of: Limited; onClose: () => void }
   const at = `spec.${of.list}[${of.at}].limits`;
   return (
     <Dialog title={t`Limit ${name}`} onClose={onClose}>
-      <form onSubmit={submit} className="grid gap-4">
+      <form noValidate onSubmit={submit} className="grid gap-4">
         {disk ? <NumberField label={t`Requests a second`} value={iops} onChange={setIops} min={0} fault={fault(`${at}.iops`)} hint={t`0 is no limit. It holds at once, also while the VM runs.`} /> : null}
         <NumberField label={disk ? t`Bandwidth` : t`What the guest gets`} unit="MiB/s" value={first} onChange={setFirst} min={0} fault={fault(`${at}.${disk ? "bytes_per_s" : "receive_bytes_per_s"}`)} {...(disk ? {} : { hint: t`0 is no limit. What is more than that is dropped.` })} />
         {nic ? <NumberField label={t`What the guest sends`} unit="MiB/s" value={second} onChange={setSecond} min={0} fault={fault(`${at}.send_bytes_per_s`)} /> : null}
