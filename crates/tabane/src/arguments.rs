@@ -1,6 +1,8 @@
 //! The command line, each flag defined once.
 
+mod copy;
 mod device;
+mod snapshot;
 mod template;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -11,7 +13,9 @@ use tabane_model::{
     api::ExportFormat, parse_bytes,
 };
 
+pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
+pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]
@@ -162,14 +166,6 @@ fn addresses(text: &str) -> Result<(std::net::Ipv4Addr, std::net::Ipv4Addr), Str
     let address = |text: &str| text.parse().map_err(|_| format!("{text:?} is no IPv4 address"));
     let (first, last): (std::net::Ipv4Addr, std::net::Ipv4Addr) = (address(first)?, address(last)?);
     if last < first { Err("the range ends before it begins".into()) } else { Ok((first, last)) }
-}
-
-fn network_map(text: &str) -> Result<(Option<String>, Name), String> {
-    let (theirs, ours) = match text.rsplit_once('=') {
-        Some((theirs, ours)) => (Some(theirs.to_owned()), ours),
-        None => (None, text),
-    };
-    Ok((theirs, ours.parse().map_err(|error| format!("{error}"))?))
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -327,89 +323,6 @@ pub struct VmCreate {
     pub start: bool,
     #[command(flatten)]
     pub change: Change,
-}
-
-#[derive(Args)]
-pub struct VmClone {
-    pub vm: Name,
-    /// Name of the copy; with --count the beginning of the names
-    pub name: Name,
-    /// How many: NAME-1, NAME-2, …
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub count: Option<u32>,
-    /// Copy all data instead of standing on a snapshot of the VM
-    #[arg(long, conflicts_with = "instant")]
-    pub full: bool,
-    /// Go on where the VM's memory stands, in place of booting: it has to run, and its guest agent to answer
-    #[arg(long)]
-    pub instant: bool,
-    /// Let the copies take themselves for the VM: do not renew machine-id, host name, SSH host keys
-    #[arg(long, conflicts_with = "instant")]
-    pub keep_identity: bool,
-    /// A snapshot of the VM to copy [default: one is taken, and goes with the last clone that stands on it]
-    #[arg(long)]
-    pub snapshot: Option<Name>,
-    /// Switch them on; --instant does
-    #[arg(long)]
-    pub start: bool,
-    #[command(flatten)]
-    pub change: Change,
-}
-
-#[derive(Args)]
-pub struct VmExport {
-    pub vm: Name,
-    /// ova has the whole VM; the others have one disk
-    #[arg(long, default_value_t)]
-    pub format: ExportFormat,
-    /// Which disk, by its name inside the VM [default: the first]
-    #[arg(long)]
-    pub disk: Option<Name>,
-    /// A snapshot of the VM to save [default: one is taken, and deleted at the end]
-    #[arg(long)]
-    pub snapshot: Option<Name>,
-    /// Write an OVF 2.0 descriptor in place of 1.1, which more systems read
-    #[arg(long)]
-    pub ovf2: bool,
-    /// Replace the file if it is there
-    #[arg(long)]
-    pub force: bool,
-}
-
-#[derive(Args)]
-pub struct VmImport {
-    /// An .ova file, or an .ovf with its disks beside it
-    pub file: PathBuf,
-    /// Name of the VM [default: made from the package's]
-    #[arg(long)]
-    pub name: Option<Name>,
-    /// Pool of the disks
-    #[arg(long)]
-    pub pool: Option<Name>,
-    /// Network for all nics, or for those of one network: THEIRS=NETWORK; can be repeated
-    #[arg(long = "network", value_name = "NETWORK", value_parser = network_map)]
-    pub networks: Vec<(Option<String>, Name)>,
-    /// Which of the sizes that the package offers
-    #[arg(long, value_name = "ID")]
-    pub configuration: Option<String>,
-    /// Keep the MAC addresses that the package states; the VM that it was made from must be gone
-    #[arg(long)]
-    pub keep_macs: bool,
-    /// Agree to the licences in the package
-    #[arg(long)]
-    pub accept_licences: bool,
-    /// This host and no other
-    #[arg(long)]
-    pub host: Option<Name>,
-    /// Label, as key=value
-    #[arg(short = 'l', long = "label", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    /// Switch it on
-    #[arg(long)]
-    pub start: bool,
-    /// Say what would be made, and make nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 #[derive(Args)]
@@ -626,89 +539,6 @@ pub struct DiskResize {
     pub size: u64,
     #[command(flatten)]
     pub change: Change,
-}
-
-#[derive(Subcommand)]
-pub enum SnapshotCommand {
-    /// Take a snapshot of a VM, also while it runs
-    Create(SnapshotCreate),
-    /// List snapshots
-    #[command(visible_alias = "ls")]
-    List(List),
-    /// Show the snapshots of a VM as a tree
-    Tree { vm: Name },
-    /// Show a snapshot
-    Get(Named),
-    /// Bring a VM back to what a snapshot holds; what it did since is lost
-    Revert(SnapshotRevert),
-    /// Change note or expiry
-    Set(SnapshotSet),
-    /// Delete snapshots and merge their layers, also while the VM runs
-    #[command(visible_alias = "rm")]
-    Delete(NamedChange),
-}
-
-#[derive(Args)]
-pub struct SnapshotCreate {
-    pub vm: Name,
-    /// Name of the snapshot [default: the VM's name and the time]
-    pub name: Option<Name>,
-    /// With the memory: a revert goes on where the guest was
-    #[arg(long)]
-    pub memory: bool,
-    /// Whether the guest's file systems are frozen for the moment
-    #[arg(long, default_value_t)]
-    pub quiesce: Quiesce,
-    #[arg(long, default_value = "")]
-    pub note: String,
-    /// Delete it after this time, such as 7d or 12h
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    pub expires: Option<jiff::SignedDuration>,
-    /// Do not wait until it is taken
-    #[arg(long)]
-    pub no_wait: bool,
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Args)]
-pub struct SnapshotRevert {
-    pub name: Name,
-    /// Start from the disks alone, although the snapshot has the memory
-    #[arg(long)]
-    pub disks_only: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-    #[command(flatten)]
-    pub change: Change,
-}
-
-#[derive(Args)]
-pub struct SnapshotSet {
-    pub name: Name,
-    #[arg(long)]
-    pub note: Option<String>,
-    /// Delete it after this time from now, such as 7d or 12h; `never` keeps it
-    #[arg(long, value_name = "TIME")]
-    pub expires: Option<String>,
-}
-
-/// A time such as 90m, 12h or 7d.
-pub fn span(text: &str) -> Result<jiff::SignedDuration, String> {
-    let wrong = || format!("{text:?} is no time; write for example 90m, 12h or 7d");
-    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    match number.checked_mul(seconds) {
-        Some(span) if (60..=100 * 365 * 86_400).contains(&span) => Ok(jiff::SignedDuration::from_secs(span)),
-        _ => Err(wrong()),
-    }
 }
 
 #[derive(Subcommand)]

@@ -1,7 +1,7 @@
-/** A VM once more: as clones beside it, or as a file for another place. */
+/** A VM once more: clones beside it. */
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { useState } from "react";
-import { address, post } from "~/api/client";
+import { post } from "~/api/client";
 import { useObject } from "~/api/live";
 import { type Vm, path } from "~/api/objects";
 import { Cli } from "~/design/Cli";
@@ -46,48 +46,6 @@ export function Clone({ vm, snapshot, onClose }: { vm: Vm; snapshot?: string; on
         {problem ? <ProblemNote problem={problem} /> : null}
         <Cli commands={[command]} />
         <FormEnd onCancel={onClose} submit={t`Clone`} busy={busy} isDisabled={!name} />
-      </form>
-    </Dialog>
-  );
-}
-
-const FORMATS = ["ova", "qcow2", "vhdx", "vmdk", "raw"];
-/** One that was cut short goes by itself after this time. */
-const KEPT_MS = 24 * 3_600_000;
-
-export function Export({ vm, snapshot, onClose }: { vm: Vm; snapshot?: string; onClose: () => void }) {
-  const { t } = useLingui();
-  const name = vm.meta.name;
-  const disks = vm.spec.disks ?? [];
-  const [format, setFormat] = useState("ova");
-  const [disk, setDisk] = useState(disks[0]?.name ?? null);
-  const { busy, problem, submit } = useForm(async () => {
-    let from = snapshot;
-    if (!from) {
-      from = `${name}-export-${Date.now().toString(36)}`;
-      const spec = { vm: name, note: "for an export", expires_at: new Date(Date.now() + KEPT_MS).toISOString() };
-      await post(path("snapshot"), { meta: { name: from }, spec }, { query: { wait: "ready", timeout_s: 600 } });
-    }
-    // The browser's own download: it shows how far it is and writes to disk at once.
-    const link = document.createElement("a");
-    link.href = address(path("snapshot", from, "export"), { format, disk: format === "ova" || !disk ? undefined : disk });
-    link.download = `${name}.${format}`;
-    link.click();
-    say(<Trans>The browser downloads {name}.{format} as soon as the host has made it.</Trans>);
-    onClose();
-  });
-  const command = ["tabane vm export", name, ...(format === "ova" ? [] : ["--format", format]), ...(format !== "ova" && disk ? ["--disk", disk] : []), ...(snapshot ? ["--snapshot", snapshot] : []), "-o", `${name}.${format}`].join(" ");
-  return (
-    <Dialog title={t`Export ${name}`} onClose={onClose}>
-      <form onSubmit={submit} className="grid gap-4">
-        <p className="text-muted"><Trans>From a snapshot, so the VM goes on running. One that is taken for this goes by itself within a day.</Trans></p>
-        <div className="grid gap-4 sm:grid-cols-2">
-          <Select label={t`Format`} value={format} onChange={setFormat} choices={FORMATS.map((f) => ({ id: f, name: f, told: f === "ova" ? t`the whole VM in one file` : t`one disk` }))} />
-          {format === "ova" || disks.length === 0 ? null : <Select label={t`Disk`} value={disk} onChange={setDisk} choices={disks.map((d) => ({ id: d.name, name: d.name }))} />}
-        </div>
-        {problem ? <ProblemNote problem={problem} /> : null}
-        <Cli commands={[command]} />
-        <FormEnd onCancel={onClose} submit={t`Export`} busy={busy} />
       </form>
     </Dialog>
   );
