@@ -203,3 +203,31 @@ impl State {
         states.filter_map(|path| files::read_json(&path).ok().flatten()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_sata_are_numbered_on_their_own_and_kept() {
+        let mut state = State::new(Uid::from_u128(1), "web".parse().unwrap(), 1000);
+        let mut port = |device: &str, ports| state.port(device.into(), ports);
+        assert_eq!(port("nic/nic0", 26), Some(0));
+        assert_eq!(port("sata/cd/cd0", 6), Some(0));
+        assert_eq!(port("disk/root", 26), Some(1));
+        assert_eq!(port("sata/disk/old", 6), Some(1));
+        assert_eq!((port("sata/cd/cd0", 6), port("disk/root", 26)), (Some(0), Some(1)));
+        assert_eq!(port("sata/cd/cd1", 2), None, "all are taken");
+    }
+
+    #[test]
+    fn what_an_older_agent_wrote_is_understood() {
+        let text = r#"{"process":{"pid":1,"start_ticks":2},"boot":"00000000-0000-0000-0000-000000000000",
+            "started_at":"2026-01-01T00:00:00Z","cpus":1,"memory_bytes":1,"modules":0,"disks":["root"],"nics":[]}"#;
+        let process = serde_json::to_value(ProcessId::of(std::process::id()).unwrap()).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
+        value["process"] = process;
+        let running: Running = serde_json::from_value(value).unwrap();
+        assert!(running.media.is_none() && running.limits.is_empty());
+    }
+}

@@ -45,7 +45,8 @@ fn e2e_a_drained_host_becomes_empty_and_loses_nothing() {
     // Disks of several layers, and a revert that must not be done again elsewhere.
     world.ok(&["snapshot", "create", "a", "s"]);
     world.ok(&["snapshot", "revert", "s", "--yes", "--wait", "agent", "--timeout", "240"]);
-    world.ok(&["snapshot", "delete", "s"]);
+    // Gone as an object; its layers are merged later, at the latest before the disks travel.
+    world.ok(&["snapshot", "delete", "s", "--wait", "deleted"]);
 
     let planned = world.ok(&["host", "drain", "h2", "--dry-run"]);
     assert!(planned.contains("vm a would be shut down") && planned.contains("vm off"), "{planned}");

@@ -50,6 +50,8 @@ fn samples() -> Vec<(Format, &'static str, Vec<u8>)> {
         (Format::Vdi, "dynamic", make("vdi", "", "3M")),
         (Format::Vdi, "fixed", make("vdi", "static=on", "3M")),
         (Format::Iso, "iso 9660", iso(200)),
+        (Format::Iso, "udf", udf(vec![0; 200 * 2048], 16)),
+        (Format::Iso, "iso 9660 and udf", udf(iso(200), 17)),
         (Format::Raw, "raw", vec![0; 3 << 20]),
     ]
 }
@@ -60,6 +62,14 @@ fn iso(sectors: u32) -> Vec<u8> {
     bytes[32 << 10..(32 << 10) + 6].copy_from_slice(b"\x01CD001");
     bytes[(32 << 10) + 80..(32 << 10) + 84].copy_from_slice(&sectors.to_le_bytes());
     bytes[(32 << 10) + 128..(32 << 10) + 130].copy_from_slice(&2048u16.to_le_bytes());
+    bytes
+}
+
+/// With UDF's volume recognition sequence from a sector on.
+fn udf(mut bytes: Vec<u8>, sector: usize) -> Vec<u8> {
+    for (place, identifier) in (sector..).zip([b"BEA01", b"NSR03", b"TEA01"]) {
+        bytes[place * 2048 + 1..place * 2048 + 6].copy_from_slice(identifier);
+    }
     bytes
 }
 
@@ -274,6 +284,13 @@ fn vdi_and_iso_refusals() {
     assert!(refusal(&changed(&good, 384, &[0xff; 4])).contains("blocks"));
     assert!(refusal(&iso(2_000_000)).contains("ends after"));
     assert!(look(&iso(200 + 150)).is_ok());
+    // A sequence that names no file system, or none that was begun, is none.
+    for bytes in [
+        changed(&udf(vec![0; 200 * 2048], 16), 17 * 2048 + 1, b"XXXXX"),
+        changed(&udf(vec![0; 200 * 2048], 16), 16 * 2048 + 1, b"CD001"),
+    ] {
+        assert_eq!(look(&bytes).unwrap().format, Format::Raw);
+    }
 }
 
 #[test]
