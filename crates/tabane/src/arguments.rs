@@ -9,13 +9,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tabane_model::{
-    Accel, CloneMode, DiskBus, Firmware, ImageFormat, Name, NetworkKind, NicModel, OnCrash, Quiesce, Role,
-    api::ExportFormat, parse_bytes,
+    Accel, CloneMode, DiskBus, Firmware, ImageFormat, Name, NetworkKind, NicModel, OnCrash, Role, parse_bytes,
 };
 
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
-pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet};
+pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]

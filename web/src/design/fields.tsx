@@ -24,6 +24,8 @@ function Below({ hint, fault }: { hint?: ReactNode; fault?: string | undefined }
   );
 }
 
+// What the server refused can be sent again once it is changed: the browser would hold it back.
+const VALIDATION = { validationBehavior: "aria" } as const;
 const FIELD = "grid gap-1 content-start min-w-0";
 const LABEL = "text-xs font-medium text-muted";
 
@@ -39,7 +41,7 @@ export function TextField({ label, hint, fault, value, onChange, placeholder, ty
 }) {
   const look = `control ${mono ? "font-mono !text-xs" : ""}`;
   return (
-    <AriaTextField {...rest} className={FIELD} value={value} onChange={onChange} isInvalid={Boolean(fault)} type={type ?? "text"}
+    <AriaTextField {...rest} className={FIELD} value={value} onChange={onChange} isInvalid={Boolean(fault)} {...VALIDATION} type={type ?? "text"}
       {...(autoFocus ? { autoFocus } : {})} autoComplete={autoComplete ?? "off"}>
       <Label className={LABEL}>{label}</Label>
       {lines
@@ -60,7 +62,7 @@ export function NumberField({ label, hint, fault, value, onChange, min, max, ste
 }) {
   const limits = { ...(min === undefined ? {} : { minValue: min }), ...(max === undefined ? {} : { maxValue: max }), ...(step ? { step } : {}) };
   return (
-    <AriaNumberField {...rest} {...limits} className={FIELD} value={value} onChange={(v) => onChange(Number.isNaN(v) ? (min ?? 0) : v)} isInvalid={Boolean(fault)}
+    <AriaNumberField {...rest} {...limits} className={FIELD} value={value} onChange={(v) => onChange(Number.isNaN(v) ? (min ?? 0) : v)} isInvalid={Boolean(fault)} {...VALIDATION}
       formatOptions={{ maximumFractionDigits: 2, useGrouping: false }}>
       <Label className={LABEL}>{unit ? `${label} (${unit})` : label}</Label>
       <Group className="flex">
@@ -86,7 +88,7 @@ export function Select({ label, hint, fault, value, onChange, choices, placehold
   placeholder?: string;
 }) {
   return (
-    <AriaSelect {...rest} className={FIELD} value={value} isInvalid={Boolean(fault)} placeholder={placeholder ?? ""}
+    <AriaSelect {...rest} className={FIELD} value={value} isInvalid={Boolean(fault)} {...VALIDATION} placeholder={placeholder ?? ""}
       onChange={(key) => { if (key !== null) onChange(String(key)); }}>
       <Label className={LABEL}>{label}</Label>
       <AriaButton className="control flex items-center justify-between gap-2 text-left">

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tabane_model::{Name, api::ExportFormat};
 
-use super::Change;
+use super::{Change, label};
 
 fn network_map(text: &str) -> Result<(Option<String>, Name), String> {
     let (theirs, ours) = match text.rsplit_once('=') {

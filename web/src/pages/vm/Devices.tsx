@@ -184,7 +184,7 @@ function Boot({ vm, onClose }: { vm: Vm; onClose: () => void }) {
   });
   return (
     <Dialog title={t`What ${vm.meta.name} boots from`} onClose={onClose}>
-      <form noValidate onSubmit={submit} className="grid gap-4">
+      <form onSubmit={submit} className="grid gap-4">
         <TextField label={t`Names, the first one first`} value={order} onChange={setOrder} mono fault={fault("spec.boot")} placeholder="cd0, root" hint={t`It has ${names}. Left empty: disks, then CDs. A nic boots from the network.`} />
         {problem ? <ProblemNote problem={problem} /> : null}
         <FormEnd onCancel={onClose} submit={t`Change`} busy={busy} />
@@ -238,7 +238,7 @@ function Limit({ vm, of, onClose }: { vm: Vm; of: Limited; onClose: () => void }
   const at = `spec.${of.list}[${of.at}].limits`;
   return (
     <Dialog title={t`Limit ${name}`} onClose={onClose}>
-      <form noValidate onSubmit={submit} className="grid gap-4">
+      <form onSubmit={submit} className="grid gap-4">
         {disk ? <NumberField label={t`Requests a second`} value={iops} onChange={setIops} min={0} fault={fault(`${at}.iops`)} hint={t`0 is no limit. It holds at once, also while the VM runs.`} /> : null}
         <NumberField label={disk ? t`Bandwidth` : t`What the guest gets`} unit="MiB/s" value={first} onChange={setFirst} min={0} fault={fault(`${at}.${disk ? "bytes_per_s" : "receive_bytes_per_s"}`)} {...(disk ? {} : { hint: t`0 is no limit. What is more than that is dropped.` })} />
         {nic ? <NumberField label={t`What the guest sends`} unit="MiB/s" value={second} onChange={setSecond} min={0} fault={fault(`${at}.send_bytes_per_s`)} /> : null}
