@@ -97,7 +97,8 @@ async fn a_memory_goes_on_in_its_own_hardware_only() {
     world.post("/v1/vms", &copy("fits", "memory")).await.expect(201);
     let problem = world.post("/v1/vms", &copy("none", "disks")).await.problem(400, "invalid_object");
     assert_eq!(problem.field.as_deref(), Some("spec.clone_of.snapshot"));
-    let differences: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let differences: [(&str, Change); 6] = [
         ("spec.cpus", |spec| spec["cpus"] = json!(3)),
         ("spec.memory_bytes", |spec| spec["memory_bytes"] = json!(512u64 << 20)),
         ("spec.firmware", |spec| spec["firmware"] = json!("uefi")),
