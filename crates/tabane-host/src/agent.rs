@@ -45,6 +45,7 @@ pub struct Shared {
     pub networks: Networks,
     pub arrivals: Arrivals,
     pub bases: vm::Bases,
+    pub turns: vm::Turns,
     pub drivers: Mutex<HashMap<tabane_model::Name, Handle>>,
     /// Users of VMs on this host.
     pub users: Mutex<HashSet<u32>>,
@@ -134,6 +135,7 @@ impl Agent {
             networks: Networks::new(&folders, identity.agent),
             arrivals: Arrivals::default(),
             bases: vm::Bases::default(),
+            turns: vm::Turns::default(),
             identity,
             objects: Objects::default(),
             reporter: Arc::default(),

@@ -13,7 +13,6 @@ use super::{Finding, Severity, finding, orphans::entries};
 use crate::{
     config::Folders,
     disk::{Note, layer_path},
-    vm::State,
 };
 
 const ABOUT: &str = "disks";
@@ -95,11 +94,10 @@ fn stands(path: &Path, active: bool) -> Option<Finding> {
 
 fn snapshots(folders: &Folders) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let vms: BTreeSet<String> =
-        State::all(&folders.vms()).iter().map(|state| state.uid.simple().to_string()).collect();
     for of_vm in entries(&folders.snapshots()) {
-        let vm = of_vm.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !vms.contains(&vm) {
+        // Every VM has a folder from when it is made ready, also one that never ran.
+        let vm = of_vm.file_name().map(|name| folders.vms().join(name));
+        if !vm.is_some_and(|folder| folder.exists()) {
             findings.push(leftover(&of_vm, "snapshots of a VM that is not here"));
             continue;
         }

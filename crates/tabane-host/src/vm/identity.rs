@@ -19,7 +19,10 @@ use tabane_qemu::{
     hotplug,
     qmp::Qmp,
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinHandle,
+};
 
 use super::driver::Driver;
 use crate::{Error, Result, network};
@@ -35,6 +38,28 @@ const LOOK: SignedDuration = SignedDuration::from_secs(60);
 /// The last line of both scripts.
 const DONE: &str = "done: yes";
 const LINES_MAX: usize = 64;
+
+/// Guests that make keys at the same time make all of them wait, and those that only just begin as well.
+const AT_ONCE_PER_CPU: usize = 2;
+/// A guest that takes its time stands in nobody's way for longer.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Lets few guests work on their identities at the same time.
+pub struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self(Semaphore::new(cpus * AT_ONCE_PER_CPU))
+    }
+}
+
+impl Turns {
+    /// Until this is dropped others wait, but not for ever.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(TURN_TIMEOUT, self.0.acquire()).await.ok()?.ok()
+    }
+}
 
 /// The work on a guest's identity.
 #[derive(Default)]
@@ -99,9 +124,9 @@ impl Driver {
         let connected =
             self.connected.as_ref().ok_or_else(|| Error::NotYet("QEMU does not answer".into()))?;
         let (agent, qmp, wake) = (connected.agent.clone(), connected.qmp.clone(), self.handle.wake.clone());
-        let told = self.told(vm, origin);
+        let (told, shared) = (self.told(vm, origin), self.shared.clone());
         self.renewal.work = Some(tokio::spawn(async move {
-            let done = run(&agent, &qmp, told).await;
+            let done = run(&agent, &qmp, told, &shared.turns).await;
             wake.notify_one();
             done
         }));
@@ -158,11 +183,13 @@ impl Driver {
     }
 }
 
-async fn run(agent: &Agent, qmp: &Qmp, told: Told) -> Result<Vec<String>> {
+async fn run(agent: &Agent, qmp: &Qmp, told: Told, turns: &Turns) -> Result<Vec<String>> {
     let random: [u8; reseed::RANDOM_BYTES] = rand::random();
     let mut renew = script(RENEW, told.renew);
     renew.input = Input::Bytes(reseed::program(random));
+    let turn = turns.take().await;
     let mut lines = said(agent.run_to_end(&renew, RENEW_TIMEOUT).await?)?;
+    drop(turn);
     for nic in &told.nics {
         hotplug::set_link(qmp, nic, true).await?;
     }

@@ -61,7 +61,7 @@ impl Bases {
     }
 
     fn ready(&self, snapshot: Uid) -> Option<Arc<Base>> {
-        self.entry(snapshot).get().cloned()
+        self.0.lock().expect("no holder of this lock panics").get(&snapshot)?.base.get().cloned()
     }
 
     /// Lets go of what is no longer asked for.
@@ -145,6 +145,15 @@ impl Driver {
         state.generation = record.generation.map(|_| uuid::Uuid::now_v7());
         (state.restore, state.began_with) = (Some(record.uid), Some(record.uid));
         Ok(())
+    }
+
+    /// What is kept of a snapshot whose memory is to be loaded: one of the VM's own, or of the VM that it was copied from.
+    pub(super) fn saved(&mut self, vm: &Vm, snapshot: Uid) -> Option<Record> {
+        if let Some(own) = self.records.get(&snapshot) {
+            return Some(own.clone());
+        }
+        let origin = self.begins_with(vm)?;
+        source_record(&self.shared, origin).ok().filter(|record| record.uid == snapshot)
     }
 
     /// The base for a machine that fits to it; made by whoever asks first.

@@ -69,10 +69,8 @@ impl Driver {
     /// The drives of a machine that is about to be started. A guest whose memory is loaded finds what was in them then, if
     /// that is still here, and empty drives otherwise; what is wanted now is put in when it has gone on.
     pub(super) fn drives(&mut self, vm: &Vm) -> Vec<command::CdDrive> {
-        let restored = self
-            .state()
-            .restore
-            .map(|uid| self.records.get(&uid).map(|record| record.media.clone()).unwrap_or_default());
+        let restored = self.state().restore;
+        let restored = restored.map(|uid| self.saved(vm, uid).map(|record| record.media).unwrap_or_default());
         let shared = self.shared.clone();
         let mut drives = Vec::new();
         for drive in &vm.spec.cdroms {

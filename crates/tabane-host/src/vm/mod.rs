@@ -25,6 +25,7 @@ mod steps;
 mod tpm;
 
 pub use driver::{Handle, LiveParts, spawn};
+pub use identity::Turns;
 pub use instant::{Bases, clean as clean_bases};
 pub use machine::fits;
 pub use state::{Ended, State};
