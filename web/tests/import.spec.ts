@@ -149,7 +149,7 @@ test("a package of another system: its sizes, its licence, its networks", async 
   await expect(main.getByText("Microsoft Windows Server 2019 (64-bit)")).toBeVisible();
   await expect(page.getByRole("textbox", { name: "Name" })).toHaveValue("erp-server-2019");
   await expect(main.getByText("UEFI, Secure Boot")).toBeVisible();
-  await expect(main.getByText(/install the virtio drivers in Windows/)).toBeVisible();
+  await expect(main.getByText(/Windows gets SATA disks/)).toBeVisible();
   await expect(main.getByText(/has no manifest/)).toBeVisible();
   await expect(main.getByText(/CD\/DVD drive 1/)).toBeVisible();
   await expect(main.getByText('There is no network "VM Network" here.')).toBeVisible();

@@ -88,15 +88,15 @@ export default function Terminal({ vm }: { vm: Vm }) {
 
   if (!up) return <Empty icon="terminal" title={<Trans>The VM does not run. Start it to use its console.</Trans>}><StartButton vm={vm} /></Empty>;
   return (
-    <div className="grid gap-2">
-      <div className="flex items-center gap-2 text-muted">
+    <div className="grid grid-cols-1 gap-2">
+      <div className="flex flex-wrap items-center gap-2 text-muted">
         <span role="status">{state === "open" ? <Trans>Connected to the serial console.</Trans> : state === "connecting" ? <Trans>Connecting…</Trans> : <Trans>The connection ended; trying again…</Trans>}</span>
         <span className="ml-auto" />
         <Button small icon="copy" onPress={() => void paste()}><Trans>Paste</Trans></Button>
         <Button small icon="reset" onPress={() => setTurn(turn + 1)}><Trans>Reconnect</Trans></Button>
       </div>
       {problem && state !== "open" ? <ProblemNote problem={problem} /> : null}
-      <div className="rounded-lg border border-line bg-[#0b0f10] p-2 h-[calc(100dvh-17rem)] min-h-72">
+      <div className="rounded-lg border border-line bg-[#0b0f10] p-2 h-[calc(100dvh-17rem)] min-h-72 overflow-hidden">
         <div ref={holder} role="group" aria-label={t`Serial console of ${name}`} className="h-full" />
       </div>
     </div>
