@@ -8,9 +8,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// The project's root folder.
+/// The project's root folder: of the clone that runs this, which need not be the one that built it, since clones may share
+/// what is built.
 pub fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
     here.parent().map_or(here.clone(), PathBuf::from)
 }
 

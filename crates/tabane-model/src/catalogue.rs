@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn the_document_is_up_to_date() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/problems.md");
+        let path = std::env::var("CARGO_MANIFEST_DIR").unwrap() + "/../../docs/reference/problems.md";
         if std::env::var_os(REFRESH).is_some() {
-            std::fs::write(path, document()).unwrap();
+            std::fs::write(&path, document()).unwrap();
         }
         let told = format!("{REFRESH}=1 cargo nextest run -p tabane-model the_document_is_up_to_date");
         assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), document(), "run: {told}");

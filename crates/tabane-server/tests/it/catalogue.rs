@@ -28,7 +28,7 @@ fn codes(path: &Path, found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_code_of_the_sources_is_in_the_catalogue_and_the_other_way() {
-    let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let crates = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("..");
     let mut found = BTreeSet::from(OF_HTTP.map(String::from));
     for name in ["tabane-model", "tabane-server", "tabane-host"] {
         codes(&crates.join(name).join("src"), &mut found);

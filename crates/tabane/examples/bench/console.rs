@@ -14,7 +14,7 @@ pub async fn console() -> Result<Value> {
     let world = World::start().await?;
     world.create_vms().await?;
     world.placed().await?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../web");
     let output = Command::new("node")
         .arg("scripts/measure.mjs")
         .current_dir(folder)

@@ -69,12 +69,12 @@ fn e2e_an_export_goes_on_when_the_host_dies_and_leaves_nothing_when_it_is_killed
 
 /// The SHA-256 of a disk's content, as somebody else's reader has it.
 fn second_opinion(folder: &Path, reader: &str, name: &str) -> Option<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/second_opinion.py");
+    let script = std::env::var("CARGO_MANIFEST_DIR").unwrap() + "/tests/it/second_opinion.py";
     // `cargo xtask setup` puts them beside what is built.
     let here = std::env::current_exe().unwrap();
     let packages = here.ancestors().nth(3).unwrap().join("second-opinions");
     let mut command = Command::new("/usr/bin/python3");
-    command.args([script, reader, name]).current_dir(folder).env("PYTHONPATH", packages);
+    command.args([&script, reader, name]).current_dir(folder).env("PYTHONPATH", packages);
     let output = command.output().unwrap();
     if output.status.code() == Some(77) {
         eprintln!("{reader} is not installed: its opinion is not asked for");
