@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{console, run, setup};
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    setup::run()?;
+    setup::for_tests()?;
     let wants_console = arguments.is_empty() || arguments.iter().any(|a| a == "console");
     if wants_console {
         console::build()?;

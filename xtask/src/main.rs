@@ -44,7 +44,10 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         "console" => console::build(),
         "browser" => test::browser(),
-        "screenshots" => console::screenshots(),
+        "screenshots" => {
+            setup::for_tests()?;
+            console::screenshots()
+        }
         "dist" => {
             console::build()?;
             run::cargo(&["build", "--release", "--package", "tabane"])

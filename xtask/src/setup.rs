@@ -6,8 +6,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-/// Debian packages, each with the reason that it is here.
-const PACKAGES: &[(&str, &str)] = &[
+/// A Debian package, and the reason that it is here.
+type Package = (&'static str, &'static str);
+
+/// What building and running need.
+const TO_RUN: &[Package] = &[
     ("gcc", "builds SQLite and the TLS library"),
     ("libc6-dev", "builds SQLite and the TLS library"),
     ("qemu-system-x86", "runs VMs"),
@@ -22,31 +25,41 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gdisk", "partition tables of images"),
     ("grub-common", "boot loaders of images"),
     ("grub-pc-bin", "boot loaders of images"),
-    ("cpio", "tests of initramfs"),
-    ("python3-libvmdk", "second opinion on exports"),
-    ("python3-libvhdi", "second opinion on exports"),
-    ("python3-pip", "second opinion on exports"),
-    ("lz4", "tests of kernels"),
-    ("xfsprogs", "tests of reflinks"),
     ("xz-utils", "unpacks kernels"),
     ("zstd", "unpacks kernels"),
     ("dnsmasq-base", "DHCP and DNS of nat networks"),
     ("nftables", "firewall of nat networks"),
-    ("iproute2", "tests of networks"),
-    ("busybox-static", "tests of networks"),
-    ("genisoimage", "tests of cloud-init seeds"),
-    ("prometheus", "tests of metrics"),
-    ("curl", "tests of metrics"),
-    ("chromium", "tests of the web console"),
-    ("fonts-noto-cjk", "Japanese in tests of the web console"),
+    ("iproute2", "links of networks"),
+];
+
+/// What tests and figures need besides.
+const FOR_TESTS: &[Package] = &[
+    ("busybox-static", "guests of the tests"),
+    ("cpio", "initramfs of guests"),
+    ("lz4", "kernels of guests"),
+    ("genisoimage", "seeds of cloud-init, CDs"),
+    ("xfsprogs", "reflinks"),
+    ("python3-libvmdk", "second opinion on exports"),
+    ("python3-libvhdi", "second opinion on exports"),
+    ("python3-pip", "second opinion on exports"),
+    ("virt-v2v", "second opinion on exports"),
+    ("prometheus", "scrapes metrics"),
+    ("curl", "scrapes metrics"),
+    ("chromium", "shows the web console"),
+    ("fonts-noto-cjk", "Japanese in the web console"),
 ];
 
 /// A reader of disks that Debian does not have, at the version that was tried.
 const READER: &str = "dissect.hypervisor==3.21";
 
-/// As [`run`], and Python's packages for the tests, beside what is built.
+/// What building and running need; without a word when nothing is missing.
+pub fn run() -> Result<()> {
+    install(TO_RUN.iter().copied())
+}
+
+/// What tests and figures need, too. Python's packages are kept beside what is built.
 pub fn for_tests() -> Result<()> {
-    run()?;
+    install([TO_RUN, FOR_TESTS].concat().into_iter())?;
     let folder = run::target().join("second-opinions");
     let known = folder.join("installed");
     if std::fs::read_to_string(&known).is_ok_and(|text| text == READER) {
@@ -57,9 +70,8 @@ pub fn for_tests() -> Result<()> {
     std::fs::write(&known, READER).with_context(|| format!("cannot write {}", known.display()))
 }
 
-/// Without a word when nothing is missing.
-pub fn run() -> Result<()> {
-    let missing = missing();
+fn install(packages: impl Iterator<Item = Package>) -> Result<()> {
+    let missing: Vec<Package> = packages.filter(|(name, _)| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -79,16 +91,12 @@ pub fn run() -> Result<()> {
     apt(&arguments)
 }
 
-fn missing() -> Vec<(&'static str, &'static str)> {
-    let is_there = |name: &str| {
-        // Either busybox will do.
-        let names: &[&str] = if name == "busybox-static" { &["busybox-static", "busybox"] } else { &[name] };
-        names.iter().any(|name| {
-            run::output("dpkg-query", &["-W", "-f=${Status}", name])
-                .is_some_and(|s| s.ends_with("ok installed"))
-        })
-    };
-    PACKAGES.iter().filter(|(name, _)| !is_there(name)).copied().collect()
+fn is_there(name: &str) -> bool {
+    // Either busybox will do.
+    let names: &[&str] = if name == "busybox-static" { &["busybox-static", "busybox"] } else { &[name] };
+    names.iter().any(|name| {
+        run::output("dpkg-query", &["-W", "-f=${Status}", name]).is_some_and(|s| s.ends_with("ok installed"))
+    })
 }
 
 /// QEMU and its tools have to be of one version. If the tools came from somewhere else, such as backports that are not

@@ -23,7 +23,7 @@ pub fn all() -> Result<()> {
 
 /// The web console alone.
 pub fn browser() -> Result<()> {
-    setup::run()?;
+    setup::for_tests()?;
     console::build()?;
     console::check()?;
     console::browser()
