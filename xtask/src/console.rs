@@ -70,6 +70,7 @@ pub fn browser() -> Result<()> {
         Command::new("npx")
             .args(["--no-install", "playwright", "test"])
             .env("TABANE_BIN", binary)
+            .env("PATH", run::path_with_tools())
             .current_dir(folder()),
     )
 }

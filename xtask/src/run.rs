@@ -36,6 +36,12 @@ pub fn cargo(arguments: &[&str]) -> Result<()> {
     )
 }
 
+/// Where tests find the administrator's tools, too, which are not in everybody's `PATH`.
+pub fn path_with_tools() -> String {
+    let own = std::env::var("PATH").unwrap_or_default();
+    format!("{own}:/usr/local/sbin:/usr/sbin:/sbin")
+}
+
 /// Standard output of a program, or `None` if it is missing or fails.
 pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stderr(Stdio::null()).output().ok()?;

@@ -47,5 +47,6 @@ fn tests(profile: &str, filter: &str) -> Result<()> {
         let threads = if profile == "e2e" { "--test-threads=1" } else { "--test-threads=2" };
         cargo.args(["test", "--workspace", "--", threads, filter]);
     }
+    cargo.env("PATH", run::path_with_tools());
     run::say_and_run(cargo.current_dir(run::root()))
 }
