@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabane-client", &["tabane-model"]),
     ("tabane-qemu", &[]),
     ("tabane-convert", &["tabane-model"]),
+    ("tabane-survey", &["tabane-model"]),
     ("tabane-host", &["tabane-core", "tabane-client", "tabane-convert", "tabane-qemu", "tabane-model"]),
     ("tabane-server", &["tabane-core", "tabane-store", "tabane-model"]),
     (
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tabane-host",
             "tabane-client",
             "tabane-convert",
+            "tabane-survey",
             "tabane-core",
             "tabane-model",
             "tabane-store",

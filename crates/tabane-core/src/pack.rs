@@ -1,0 +1,40 @@
+//! Packing: which servers share which hosts, judged at every moment of a common time line.
+//!
+//! ```text
+//!  Demand ── servers × dimensions × bins, as integers          Kind ── what a host offers, its price, how many there are
+//!      └──────────────┬────────────────────────────────────────────┘
+//!                  Problem ── and which servers stay apart, and where each may go
+//!                     │
+//!     construct ─► improve ─► Packing          bound ─► Bound        check(Problem, Packing), check(Problem, Bound)
+//! ```
+//!
+//! The problem is vector bin packing with time as further dimensions: a host is full when at one moment one resource is.
+//! Loads are added as they come, not as peaks, so servers that are busy at different times share a host. Everything is
+//! integers: what is said to fit, fits exactly.
+//!
+//! Sources: Panigrahy, Talwar, Uyeda, Wieder, "Heuristics for Vector Bin Packing" (2011) for weighted products as a
+//! measure of fit; Schrimpf and others, "Record Breaking Optimization Results Using the Ruin and Recreate Principle"
+//! (2000), and Christiaens, Vanden Berghe, "Slack Induction by String Removals" (2020) for the improvement; Fekete,
+//! Schepers, "New classes of fast lower bounds for bin packing problems" (2001) for the bound.
+
+mod bound;
+mod check;
+mod construct;
+mod crowd;
+mod demand;
+mod improve;
+mod load;
+mod problem;
+
+use crowd::Crowd;
+use load::Load;
+
+pub use bound::{Bound, Certificate, Step, lower_bound};
+pub use check::{Breach, check_bound, check_packing};
+pub use construct::construct;
+pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
+pub use improve::{Outcome, improve};
+pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What a host carries while a packing is made.
+
+use super::{
+    Problem,
+    demand::{BLOCK, largest},
+};
+
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    pub kind: usize,
+    pub servers: Vec<u32>,
+    /// The sum of its servers, as a row of the demand.
+    sum: Vec<u32>,
+    /// The largest value of each block.
+    pub peaks: Vec<u32>,
+    /// For each group of servers that stay apart, whether one of it is here.
+    groups: Vec<bool>,
+}
+
+impl Load {
+    pub fn empty(problem: &Problem, kind: usize) -> Self {
+        let demand = problem.demand();
+        Self {
+            kind,
+            servers: Vec::new(),
+            sum: vec![0; demand.width()],
+            peaks: vec![0; demand.row_blocks()],
+            groups: vec![false; problem.groups()],
+        }
+    }
+
+    pub fn add(&mut self, problem: &Problem, server: usize) {
+        for (sum, value) in self.sum.iter_mut().zip(problem.demand().row(server)) {
+            *sum += value;
+        }
+        self.servers.push(server as u32);
+        problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = true);
+        self.measure();
+    }
+
+    /// Takes away the server at this place of the list.
+    pub fn take(&mut self, problem: &Problem, at: usize) -> usize {
+        let server = self.servers.swap_remove(at) as usize;
+        for (sum, value) in self.sum.iter_mut().zip(problem.demand().row(server)) {
+            *sum -= value;
+        }
+        problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = false);
+        self.measure();
+        server
+    }
+
+    fn measure(&mut self) {
+        for (peak, block) in self.peaks.iter_mut().zip(self.sum.chunks_exact(BLOCK)) {
+            *peak = largest(block);
+        }
+    }
+
+    /// Whether the server may come, and fits at every moment.
+    pub fn takes(&self, problem: &Problem, server: usize) -> bool {
+        problem.may(server, self.kind)
+            && problem.apart(server).iter().all(|group| !self.groups[*group as usize])
+            && self.fits(problem, server)
+    }
+
+    /// The sum of peaks of a block is never less than the peak of the sum, so most blocks are decided by it alone.
+    fn fits(&self, problem: &Problem, server: usize) -> bool {
+        let demand = problem.demand();
+        let (values, peaks) = (demand.row(server), demand.row_peaks(server));
+        let capacity = &problem.kinds()[self.kind].capacity;
+        capacity.iter().enumerate().all(|(dimension, most)| {
+            let blocks = demand.blocks(dimension);
+            let pairs = peaks[blocks.clone()].iter().zip(&self.peaks[blocks.clone()]);
+            if pairs.map(|(a, b)| a + b).fold(0, u32::max) <= *most {
+                return true;
+            }
+            blocks.into_iter().filter(|block| peaks[*block] + self.peaks[*block] > *most).all(|block| {
+                let range = block * BLOCK..(block + 1) * BLOCK;
+                let pairs = values[range.clone()].iter().zip(&self.sum[range]);
+                pairs.map(|(a, b)| a + b).fold(0, u32::max) <= *most
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::{DemandBuilder, Kind};
+
+    #[test]
+    fn servers_that_are_busy_at_different_times_share_a_host() {
+        let mut builder = DemandBuilder::new(&[32], 3);
+        let busy = |from: usize, to: usize| -> Vec<u32> {
+            (0..32).map(|bin| if (from..to).contains(&bin) { 8 } else { 1 }).collect()
+        };
+        for (from, to) in [(0, 3), (3, 6), (5, 7)] {
+            builder.push(&[&busy(from, to)]);
+        }
+        let kind = Kind { capacity: vec![9], price: 1.0, count: None };
+        let problem = Problem::new(builder.finish(), vec![kind]).unwrap();
+        let mut load = Load::empty(&problem, 0);
+        load.add(&problem, 0);
+        assert!(load.takes(&problem, 1), "their peaks are in one block and never meet");
+        load.add(&problem, 1);
+        assert!(!load.takes(&problem, 2), "three of them are 10 at one moment");
+        assert_eq!(load.take(&problem, 1), 1);
+        assert!(load.takes(&problem, 2));
+        let mut fresh = Load::empty(&problem, 0);
+        fresh.add(&problem, 0);
+        assert_eq!((load.sum, load.peaks), (fresh.sum, fresh.peaks));
+    }
+}

@@ -1,0 +1,120 @@
+//! Properties of everything that packs: what is made passes the checker, and what is changed does not.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TURNS_MAX: u64 = 300;
+
+/// Problems with two resources over time and one that never changes, several kinds of hosts, servers that stay apart and
+/// servers that may not go everywhere.
+fn problems() -> impl Strategy<Value = Problem> {
+    let server = (proptest::collection::vec((0u32..60, 0u32..60), 1..4), 0u32..40);
+    let kind = (60u32..200, 60u32..200, 60u32..200, 1u32..10, proptest::option::of(1usize..6));
+    (
+        proptest::collection::vec(server, 1..30),
+        proptest::collection::vec(kind, 1..4),
+        proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 2..4), 0..3),
+        proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..3),
+        20usize..50,
+    )
+        .prop_map(|(servers, kinds, groups, pins, bins)| {
+            let mut builder = DemandBuilder::new(&[bins, bins, 1], servers.len());
+            for (levels, fixed) in &servers {
+                let level = |bin: usize| levels[bin * levels.len() / bins];
+                let cpu: Vec<u32> = (0..bins).map(|bin| level(bin).0).collect();
+                let memory: Vec<u32> = (0..bins).map(|bin| level(bin).1).collect();
+                builder.push(&[&cpu, &memory, &[*fixed]]);
+            }
+            let kind = |(a, b, c, price, count): &(u32, u32, u32, u32, Option<usize>)| Kind {
+                capacity: vec![*a, *b, *c],
+                price: f64::from(*price),
+                count: *count,
+            };
+            let mut problem = Problem::new(builder.finish(), kinds.iter().map(kind).collect()).unwrap();
+            for group in groups {
+                let mut members: Vec<usize> = group.iter().map(|at| at.index(servers.len())).collect();
+                members.sort_unstable();
+                members.dedup();
+                problem.keep_apart(&members);
+            }
+            for (server, kind) in pins {
+                problem.allow(server.index(servers.len()), &[kind.index(kinds.len())]);
+            }
+            problem
+        })
+}
+
+fn improved(problem: &Problem, packing: Packing) -> Packing {
+    improve(problem, packing, 0.0, 1, 1, &|turns, _| turns >= TURNS_MAX).packing
+}
+
+fn placed(packing: &Packing) -> Vec<usize> {
+    packing.hosts.iter().flat_map(|host| host.servers.clone()).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_is_packed_keeps_every_promise(problem in problems()) {
+        let first = construct(&problem);
+        prop_assert_eq!(check_packing(&problem, &first), []);
+        let better = improved(&problem, first.clone());
+        prop_assert_eq!(check_packing(&problem, &better), []);
+        prop_assert!(better.unplaced.len() <= first.unplaced.len());
+        if better.unplaced.len() == first.unplaced.len() {
+            prop_assert!(better.cost(problem.kinds()) <= first.cost(problem.kinds()) + 1e-9);
+        }
+        let servers = placed(&better);
+        let bound = lower_bound(&problem, &servers);
+        prop_assert_eq!(check_bound(&problem, &servers, &bound), []);
+        prop_assert!(bound.hosts <= better.hosts.len());
+        prop_assert!(bound.cost <= better.cost(problem.kinds()) + 1e-9);
+    }
+
+    #[test]
+    fn what_is_changed_is_rejected(
+        problem in problems(), a in any::<prop::sample::Index>(), b in any::<prop::sample::Index>(),
+    ) {
+        let packing = construct(&problem);
+        prop_assume!(!packing.hosts.is_empty());
+        let (one, other) = (a.index(packing.hosts.len()), b.index(packing.hosts.len()));
+        let rejected = |change: &dyn Fn(&mut Packing)| {
+            let mut changed = packing.clone();
+            change(&mut changed);
+            !check_packing(&problem, &changed).is_empty()
+        };
+        prop_assert!(rejected(&|p| { p.hosts[one].servers.pop(); }), "a server is lost");
+        prop_assert!(rejected(&|p| { let s = p.hosts[one].servers[0]; p.hosts[other].servers.push(s); }), "twice");
+        prop_assert!(rejected(&|p| p.hosts[one].servers.push(problem.demand().servers())), "an unknown server");
+        prop_assert!(rejected(&|p| p.hosts[one].kind = problem.kinds().len()), "an unknown kind");
+        prop_assert!(rejected(&|p| p.unplaced.push(p.hosts[one].servers[0])), "placed and not");
+        if let Some(count) = problem.kinds()[packing.hosts[one].kind].count {
+            let more = Packed { kind: packing.hosts[one].kind, servers: Vec::new() };
+            prop_assert!(rejected(&|p| p.hosts.extend(vec![more.clone(); count])), "more hosts than there are");
+        }
+        // All servers on one host: rejected exactly if they do not fit, by the plainest way to see it.
+        let all = Packing {
+            hosts: vec![Packed { kind: packing.hosts[one].kind, servers: placed(&packing) }],
+            unplaced: packing.unplaced.clone(),
+        };
+        let kind = &problem.kinds()[all.hosts[0].kind];
+        let over = (0..problem.demand().dimensions()).any(|dimension| {
+            (0..problem.demand().bins(dimension)).any(|bin| {
+                let of = |server: &usize| u64::from(problem.demand().of(*server, dimension)[bin]);
+                all.hosts[0].servers.iter().map(of).sum::<u64>() > u64::from(kind.capacity[dimension])
+            })
+        });
+        let told = check_packing(&problem, &all);
+        prop_assert_eq!(over, told.iter().any(|breach| matches!(breach, Breach::Overload { .. })));
+
+        let servers = placed(&packing);
+        let bound = lower_bound(&problem, &servers);
+        let more = Bound { hosts: bound.hosts + 1, ..bound };
+        prop_assert!(!check_bound(&problem, &servers, &more).is_empty(), "one host more");
+        let dearer = Bound { cost: bound.cost * 1.001 + 0.001, ..bound };
+        prop_assert!(!check_bound(&problem, &servers, &dearer).is_empty(), "a higher cost");
+        let false_step = Certificate::Moment { dimension: 0, bin: 0, step: Step::Fringe(u32::MAX) };
+        let forged = Bound { hosts_by: false_step, ..bound };
+        prop_assert!(bound.hosts == 0 || !check_bound(&problem, &servers, &forged).is_empty(), "no such function");
+    }
+}

@@ -1,0 +1,21 @@
+//! Load and inventory of the servers that are to be virtualized.
+//!
+//! ```text
+//!   folder: servers.csv, a matrix for each metric ─► text ─► matrix ─► folder: Traces, and what is wrong with them
+//! ```
+//!
+//! Invariants: files were written by anybody, so they are bounded and parsed without panics, and what is wrong is told
+//! with file, line and column. A sample that is missing stays missing: nothing is filled in here.
+
+mod error;
+mod folder;
+mod matrix;
+mod metric;
+mod servers;
+mod text;
+
+pub use error::{Error, Place, Result};
+pub use folder::{Finding, Traces};
+pub use matrix::{Grid, Matrix, NO_SAMPLE};
+pub use metric::Metric;
+pub use servers::Server;

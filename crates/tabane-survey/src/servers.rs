@@ -1,0 +1,137 @@
+//! The servers and what they have: `servers.csv`.
+
+use std::path::Path;
+
+use crate::{Error, Place, Result, text};
+
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// A server that is to be virtualized.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    pub name: String,
+    pub cores: u32,
+    /// All cores together.
+    pub cpu_cap_mhz: u32,
+    pub mem_cap_mib: u32,
+    /// What the file says besides, by the names of its columns.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Servers of a file whose first line names its columns: at least `server` (or `vm`), `cores`, `cpu_cap_mhz` and
+/// `mem_cap_mib`, in any order.
+pub fn read(path: &Path) -> Result<Vec<Server>> {
+    parse(&text::read(path, FILE_BYTES_MAX)?, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Vec<Server>> {
+    let malformed = |line: usize, column: Option<usize>, what: String| Error::Malformed {
+        place: Place { file: path.to_owned(), line, column },
+        what,
+    };
+    let rows = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    let mut rows = rows.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let Some((line, head)) = rows.next() else {
+        return Err(malformed(1, None, "the file is empty".into()));
+    };
+    let columns: Vec<String> = fields(head).into_iter().map(|name| name.trim().to_lowercase()).collect();
+    let column = |names: &[&str]| {
+        columns.iter().position(|column| names.contains(&column.as_str())).ok_or_else(|| {
+            malformed(
+                line,
+                None,
+                format!("no column is named {}; there are {}", names.join(" or "), columns.join(", ")),
+            )
+        })
+    };
+    let name = column(&["server", "vm"])?;
+    let numbers = [column(&["cores"])?, column(&["cpu_cap_mhz"])?, column(&["mem_cap_mib"])?];
+    let mut servers: Vec<Server> = Vec::new();
+    let mut known = std::collections::HashMap::new();
+    for (line, row) in rows {
+        let fields = fields(row);
+        if fields.len() != columns.len() {
+            let what = format!("the line has {} fields, the first one has {}", fields.len(), columns.len());
+            return Err(malformed(line, None, what));
+        }
+        let number = |column: usize| -> Result<u32> {
+            let value = fields[column].trim().parse::<f64>().ok().map(f64::ceil);
+            let value = value.filter(|value| (0.0..f64::from(u32::MAX)).contains(value));
+            value.map(|value| value as u32).ok_or_else(|| {
+                malformed(line, Some(column + 1), format!("{:?} is no {}", fields[column], columns[column]))
+            })
+        };
+        let server = Server {
+            name: fields[name].trim().to_owned(),
+            cores: number(numbers[0])?,
+            cpu_cap_mhz: number(numbers[1])?,
+            mem_cap_mib: number(numbers[2])?,
+            labels: (0..columns.len())
+                .filter(|at| *at != name && !numbers.contains(at))
+                .map(|at| (columns[at].clone(), fields[at].trim().to_owned()))
+                .collect(),
+        };
+        if server.name.is_empty() {
+            return Err(malformed(line, Some(name + 1), "the server has no name".into()));
+        }
+        if let Some(first) = known.insert(server.name.clone(), line) {
+            let what = format!("the server {} is in line {first} already", server.name);
+            return Err(malformed(line, Some(name + 1), what));
+        }
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+/// The fields of a line, as RFC 4180 has them; one that was quoted may have commas and doubled quotes.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let field = fields.last_mut().expect("there is always one");
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            _ => field.push(letter),
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> std::result::Result<Vec<Server>, String> {
+        parse(text, Path::new("servers.csv")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_come_in_any_order() {
+        let servers =
+            read("cores,VM,note,mem_cap_mib,cpu_cap_mhz\r\n4,web1,\"a, \"\"b\"\"\",8192,9600.5\r\n").unwrap();
+        let labels = vec![("note".into(), "a, \"b\"".into())];
+        let web = Server { name: "web1".into(), cores: 4, cpu_cap_mhz: 9601, mem_cap_mib: 8192, labels };
+        assert_eq!(servers, [web]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let head = "server,cores,cpu_cap_mhz,mem_cap_mib\n";
+        let told = |rows: &str| read(&format!("{head}{rows}")).unwrap_err();
+        assert_eq!(told("a,1,2\n"), "servers.csv, line 2: the line has 3 fields, the first one has 4");
+        assert_eq!(told("a,1,x,2\n"), "servers.csv, line 2, column 3: \"x\" is no cpu_cap_mhz");
+        assert_eq!(
+            told("a,1,2,3\na,1,2,3\n"),
+            "servers.csv, line 3, column 1: the server a is in line 2 already"
+        );
+        assert_eq!(read("").unwrap_err(), "servers.csv, line 1: the file is empty");
+        let told = read("host,cores\n").unwrap_err();
+        assert_eq!(told, "servers.csv, line 1: no column is named server or vm; there are host, cores");
+    }
+}
