@@ -85,18 +85,27 @@ const MODULES: &[&str] = &[
     "evdev",
 ];
 
+/// The name of a module's file without where it is and how it is packed.
+fn stem(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.strip_suffix(".xz").unwrap_or(file).trim_end_matches(".ko")
+}
+
 /// Puts a module, behind those that it needs, into a folder and a list.
 fn add_module(all: &str, name: &str, folder: &Path, list: &mut Vec<String>) {
-    let is_it = |path: &&str| {
-        let file = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".ko");
-        file.replace('-', "_") == name.replace('-', "_")
-    };
+    let is_it = |path: &&str| stem(path).replace('-', "_") == name.replace('-', "_");
     let Some(path) = all.lines().find(is_it) else { return };
-    let file = path.rsplit('/').next().unwrap().to_owned();
+    let file = format!("{}.ko", stem(path));
     if list.contains(&file) {
         return;
     }
-    let content = std::fs::read(path).unwrap();
+    // Debian 13 packs its modules.
+    let content = if path.ends_with(".xz") {
+        Command::new("xz").args(["-dc", path]).output().unwrap().stdout
+    } else {
+        std::fs::read(path).unwrap()
+    };
+    assert!(content.starts_with(b"\x7fELF"), "{path} is no module");
     // A section of the file holds what modinfo(8) shows, each entry with a zero behind it.
     let entries = content.split(|byte| *byte == 0).filter_map(|entry| entry.strip_prefix(b"depends="));
     for needed in entries.flat_map(|entry| entry.split(|byte| *byte == b',')).filter(|n| !n.is_empty()) {
@@ -124,7 +133,7 @@ pub fn linux_cd(world: &World, files: &[(&str, &[u8])]) -> PathBuf {
         &["-c", &format!("cd {work_text} && dpkg-deb -x {package}_*.deb kernel && rm {package}_*.deb")],
     );
     let kernel = work.join("kernel");
-    let all = run("find", &[kernel.join("lib/modules").to_str().unwrap(), "-name", "*.ko"]);
+    let all = run("find", &[kernel.to_str().unwrap(), "-name", "*.ko", "-o", "-name", "*.ko.xz"]);
     let mut list = Vec::new();
     for module in MODULES {
         add_module(&all, module, &more.join("lib/modules"), &mut list);
