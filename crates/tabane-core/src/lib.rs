@@ -8,4 +8,5 @@ pub mod allocate;
 pub mod layers;
 pub mod pack;
 pub mod place;
+pub mod plan;
 pub mod vm;

@@ -23,6 +23,7 @@ mod name;
 mod network;
 mod package;
 mod pci;
+mod plan;
 mod pool;
 mod problem;
 mod quantity;
@@ -30,6 +31,7 @@ mod resource;
 mod selector;
 mod snapshot;
 mod token;
+mod trace;
 mod validate;
 mod vm;
 
@@ -59,6 +61,10 @@ pub use package::{
     PackageOrder, PackagePlan, PackageRequest, package_bounds,
 };
 pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
+pub use plan::{
+    Assumptions, DataQuality, Gaps, HostType, HostTypes, LowerBound, MemoryBasis, Objective, PLAN_VERSION,
+    Plan, PlanPolicy, PlanResource, PlannedHost, Proof, UnplacedServer,
+};
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};
@@ -69,6 +75,7 @@ pub use snapshot::{
     SnapshotSpec, SnapshotStatus,
 };
 pub use token::{Role, Token, TokenSpec, TokenStatus};
+pub use trace::{Finding, Grid, Metric, NO_SAMPLE, Source, Traces};
 pub use validate::Faults;
 pub use vm::{
     Accel, FileSystem, Firmware, Forward, Guest, Init, Nic, NicStatus, OnCrash, Pinned, Placement, Power,

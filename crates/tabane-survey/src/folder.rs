@@ -6,123 +6,90 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Grid, Matrix, Metric, NO_SAMPLE, Result, Server, servers};
+use tabane_model::{Finding, Grid, Metric, NO_SAMPLE, Traces};
+
+use crate::{Error, Matrix, Result, servers};
 
 const SUFFIXES: [&str; 2] = [".csv", ".csv.gz"];
 const SERVERS: [&str; 2] = ["servers", "vms"];
 
-/// What is odd about traces without being a reason to stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Of a server that `servers.csv` does not have: left out.
-    TraceWithoutServer {
-        server: String,
-        metric: Metric,
-    },
-    /// Nothing was measured of it.
-    ServerWithoutTrace {
-        server: String,
-    },
-    MetricMissing {
-        server: String,
-        metric: Metric,
-    },
-}
-
-/// Servers and their loads on one time line.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Traces {
-    pub grid: Grid,
-    pub servers: Vec<Server>,
-    /// Of each metric that was measured, the servers' rows one after the other.
-    pub series: BTreeMap<Metric, Vec<u32>>,
-    pub findings: Vec<Finding>,
-}
-
-impl Traces {
-    pub fn read(folder: &Path) -> Result<Self> {
-        let files = files_of(folder)?;
-        let failed = |what: String| Error::Folder { folder: folder.to_owned(), what };
-        let servers = SERVERS.iter().find_map(|name| files.get(*name)).ok_or_else(|| {
-            failed(
-                "there is no servers.csv: name the servers there, with server,cores,cpu_cap_mhz,mem_cap_mib"
-                    .into(),
-            )
-        })?;
-        let mut traces = Self {
-            grid: Grid { first_bin_unix: 0, step_s: 0, bins: 0 },
-            servers: servers::read(servers)?,
-            series: BTreeMap::new(),
-            findings: Vec::new(),
-        };
-        for metric in Metric::ALL {
-            let Some(path) = files.get(metric.name()) else { continue };
-            let matrix = Matrix::read(path)?;
-            if traces.series.is_empty() {
-                traces.grid = matrix.grid;
-            } else if matrix.grid != traces.grid {
-                return Err(failed(format!(
-                    "{} has another time line than the metrics before it: {} bins of {} s from {}, not {} of {} s from {}",
-                    path.display(),
-                    matrix.grid.bins,
-                    matrix.grid.step_s,
-                    matrix.grid.first_bin_unix,
-                    traces.grid.bins,
-                    traces.grid.step_s,
-                    traces.grid.first_bin_unix,
-                )));
-            }
-            traces.add(metric, &matrix, path)?;
-        }
+/// Reads a folder.
+pub fn read_folder(folder: &Path) -> Result<Traces> {
+    let files = files_of(folder)?;
+    let failed = |what: String| Error::Folder { folder: folder.to_owned(), what };
+    let servers = SERVERS.iter().find_map(|name| files.get(*name)).ok_or_else(|| {
+        failed(
+            "there is no servers.csv: name the servers there, with server,cores,cpu_cap_mhz,mem_cap_mib"
+                .into(),
+        )
+    })?;
+    let mut traces = Traces {
+        grid: Grid { first_bin_unix: 0, step_s: 0, bins: 0 },
+        servers: servers::read(servers)?,
+        series: BTreeMap::new(),
+        findings: Vec::new(),
+    };
+    for metric in Metric::ALL {
+        let Some(path) = files.get(metric.name()) else { continue };
+        let matrix = Matrix::read(path)?;
         if traces.series.is_empty() {
-            return Err(failed("there is no matrix of a metric, such as cpu_mhz.csv".into()));
+            traces.grid = matrix.grid;
+        } else if matrix.grid != traces.grid {
+            let told =
+                |grid: Grid| format!("{} bins of {} s from {}", grid.bins, grid.step_s, grid.first_bin_unix);
+            let (is, was) = (told(matrix.grid), told(traces.grid));
+            let what =
+                format!("{} has another time line: {is}, not {was} as those before it", path.display());
+            return Err(failed(what));
         }
-        traces.find_missing();
-        Ok(traces)
+        let rows = rows_by_server(&mut traces, metric, &matrix)
+            .map_err(|twice| failed(format!("{}: the server {twice} has two rows", path.display())))?;
+        traces.series.insert(metric, rows);
     }
-
-    /// The loads of a server, [`NO_SAMPLE`] where there is none; `None` if the metric was not measured at all.
-    pub fn of(&self, server: usize, metric: Metric) -> Option<&[u32]> {
-        let bins = self.grid.bins;
-        self.series.get(&metric).map(|rows| &rows[server * bins..(server + 1) * bins])
+    if traces.series.is_empty() {
+        return Err(failed("there is no matrix of a metric, such as cpu_mhz.csv".into()));
     }
+    find_missing(&mut traces);
+    Ok(traces)
+}
 
-    fn add(&mut self, metric: Metric, matrix: &Matrix, path: &Path) -> Result<()> {
-        let places: HashMap<&str, usize> =
-            self.servers.iter().enumerate().map(|(at, server)| (server.name.as_str(), at)).collect();
-        let bins = self.grid.bins;
-        let mut rows = vec![NO_SAMPLE; self.servers.len() * bins];
-        let mut seen = vec![false; self.servers.len()];
-        for (at, name) in matrix.servers.iter().enumerate() {
-            let Some(place) = places.get(name.as_str()).copied() else {
-                self.findings.push(Finding::TraceWithoutServer { server: name.clone(), metric });
-                continue;
-            };
-            if std::mem::replace(&mut seen[place], true) {
-                let what = format!("{}: the server {name} has two rows", path.display());
-                return Err(Error::Folder { folder: path.parent().unwrap_or(path).to_owned(), what });
-            }
-            rows[place * bins..(place + 1) * bins].copy_from_slice(matrix.row(at));
+/// The rows of a matrix in the order of the servers; or the server that has two.
+fn rows_by_server(
+    traces: &mut Traces,
+    metric: Metric,
+    matrix: &Matrix,
+) -> std::result::Result<Vec<u32>, String> {
+    let servers = traces.servers.iter().enumerate();
+    let places: HashMap<&str, usize> = servers.map(|(at, server)| (server.name.as_str(), at)).collect();
+    let bins = traces.grid.bins;
+    let mut rows = vec![NO_SAMPLE; traces.servers.len() * bins];
+    let mut seen = vec![false; traces.servers.len()];
+    for (at, name) in matrix.servers.iter().enumerate() {
+        let Some(place) = places.get(name.as_str()).copied() else {
+            traces.findings.push(Finding::TraceWithoutServer { server: name.clone(), metric });
+            continue;
+        };
+        if std::mem::replace(&mut seen[place], true) {
+            return Err(name.clone());
         }
-        self.series.insert(metric, rows);
-        Ok(())
+        rows[place * bins..(place + 1) * bins].copy_from_slice(matrix.row(at));
     }
+    Ok(rows)
+}
 
-    fn find_missing(&mut self) {
-        for (at, server) in self.servers.iter().enumerate() {
-            let is_missing = |rows: &[u32]| {
-                rows[at * self.grid.bins..(at + 1) * self.grid.bins].iter().all(|value| *value == NO_SAMPLE)
-            };
-            let missing: Vec<Metric> =
-                self.series.iter().filter(|(_, rows)| is_missing(rows)).map(|(metric, _)| *metric).collect();
-            let server = server.name.clone();
-            if missing.len() == self.series.len() {
-                self.findings.push(Finding::ServerWithoutTrace { server });
-            } else {
-                let missing = missing.into_iter();
-                self.findings
-                    .extend(missing.map(|metric| Finding::MetricMissing { server: server.clone(), metric }));
-            }
+fn find_missing(traces: &mut Traces) {
+    for at in 0..traces.servers.len() {
+        let is_missing = |metric: &Metric| {
+            traces.of(at, *metric).is_some_and(|row| row.iter().all(|value| *value == NO_SAMPLE))
+        };
+        let missing: Vec<Metric> = traces.series.keys().copied().filter(is_missing).collect();
+        let server = traces.servers[at].name.clone();
+        if missing.len() == traces.series.len() {
+            traces.findings.push(Finding::ServerWithoutTrace { server });
+        } else {
+            let missing = missing.into_iter();
+            let told = missing.map(|metric| Finding::MetricMissing { server: server.clone(), metric });
+            traces.findings.extend(told);
         }
     }
 }
@@ -172,7 +139,7 @@ mod tests {
             ("may_mem_mib.csv", &memory),
             ("README.md", "?"),
         ]);
-        let traces = Traces::read(folder.path()).unwrap();
+        let traces = read_folder(folder.path()).unwrap();
         assert_eq!(traces.of(0, Metric::CpuMhz).unwrap(), [1, NO_SAMPLE]);
         assert_eq!(traces.of(1, Metric::CpuMhz).unwrap(), [5, 6]);
         assert_eq!(traces.of(1, Metric::NetRxKbs), None);
@@ -188,7 +155,7 @@ mod tests {
 
     #[test]
     fn files_that_contradict_each_other_are_refused() {
-        let told = |files: &[(&str, &str)]| Traces::read(folder(files).path()).unwrap_err().to_string();
+        let told = |files: &[(&str, &str)]| read_folder(folder(files).path()).unwrap_err().to_string();
         let cpu = format!("{HEAD}web,1,2\n");
         assert!(told(&[("cpu_mhz.csv", &cpu)]).contains("there is no servers.csv"));
         assert!(told(&[("servers.csv", SERVERS)]).contains("no matrix of a metric"));

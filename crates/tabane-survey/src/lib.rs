@@ -10,12 +10,9 @@
 mod error;
 mod folder;
 mod matrix;
-mod metric;
 mod servers;
 mod text;
 
 pub use error::{Error, Place, Result};
-pub use folder::{Finding, Traces};
-pub use matrix::{Grid, Matrix, NO_SAMPLE};
-pub use metric::Metric;
-pub use servers::Server;
+pub use folder::read_folder;
+pub use matrix::Matrix;

@@ -10,24 +10,15 @@
 
 use std::path::Path;
 
-use crate::{Error, Place, Result, text};
+use tabane_model::{Grid, NO_SAMPLE};
 
-/// In a bin that has no sample.
-pub const NO_SAMPLE: u32 = u32::MAX;
+use crate::{Error, Place, Result, text};
 
 const FILE_BYTES_MAX: u64 = 8 << 30;
 /// A year of 20 s.
 const BINS_MAX: usize = 1_600_000;
 const SERVERS_MAX: usize = 100_000;
 const NAME_BYTES_MAX: usize = 255;
-
-/// A time line: bin `i` is `[first_bin_unix + i × step_s, first_bin_unix + (i + 1) × step_s)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grid {
-    pub first_bin_unix: i64,
-    pub step_s: u32,
-    pub bins: usize,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {

@@ -2,29 +2,19 @@
 
 use std::path::Path;
 
+use tabane_model::Source;
+
 use crate::{Error, Place, Result, text};
 
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// A server that is to be virtualized.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Server {
-    pub name: String,
-    pub cores: u32,
-    /// All cores together.
-    pub cpu_cap_mhz: u32,
-    pub mem_cap_mib: u32,
-    /// What the file says besides, by the names of its columns.
-    pub labels: Vec<(String, String)>,
-}
-
 /// Servers of a file whose first line names its columns: at least `server` (or `vm`), `cores`, `cpu_cap_mhz` and
 /// `mem_cap_mib`, in any order.
-pub fn read(path: &Path) -> Result<Vec<Server>> {
+pub fn read(path: &Path) -> Result<Vec<Source>> {
     parse(&text::read(path, FILE_BYTES_MAX)?, path)
 }
 
-fn parse(text: &str, path: &Path) -> Result<Vec<Server>> {
+fn parse(text: &str, path: &Path) -> Result<Vec<Source>> {
     let malformed = |line: usize, column: Option<usize>, what: String| Error::Malformed {
         place: Place { file: path.to_owned(), line, column },
         what,
@@ -46,7 +36,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Server>> {
     };
     let name = column(&["server", "vm"])?;
     let numbers = [column(&["cores"])?, column(&["cpu_cap_mhz"])?, column(&["mem_cap_mib"])?];
-    let mut servers: Vec<Server> = Vec::new();
+    let mut servers: Vec<Source> = Vec::new();
     let mut known = std::collections::HashMap::new();
     for (line, row) in rows {
         let fields = fields(row);
@@ -61,7 +51,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Server>> {
                 malformed(line, Some(column + 1), format!("{:?} is no {}", fields[column], columns[column]))
             })
         };
-        let server = Server {
+        let server = Source {
             name: fields[name].trim().to_owned(),
             cores: number(numbers[0])?,
             cpu_cap_mhz: number(numbers[1])?,
@@ -107,7 +97,7 @@ fn fields(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> std::result::Result<Vec<Server>, String> {
+    fn read(text: &str) -> std::result::Result<Vec<Source>, String> {
         parse(text, Path::new("servers.csv")).map_err(|error| error.to_string())
     }
 
@@ -116,7 +106,7 @@ mod tests {
         let servers =
             read("cores,VM,note,mem_cap_mib,cpu_cap_mhz\r\n4,web1,\"a, \"\"b\"\"\",8192,9600.5\r\n").unwrap();
         let labels = vec![("note".into(), "a, \"b\"".into())];
-        let web = Server { name: "web1".into(), cores: 4, cpu_cap_mhz: 9601, mem_cap_mib: 8192, labels };
+        let web = Source { name: "web1".into(), cores: 4, cpu_cap_mhz: 9601, mem_cap_mib: 8192, labels };
         assert_eq!(servers, [web]);
     }
 

@@ -2,6 +2,7 @@
 
 mod copy;
 mod device;
+mod plan;
 mod snapshot;
 mod template;
 
@@ -14,6 +15,7 @@ use tabane_model::{
 
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
+pub use plan::{PlanCommand, PlanMake, PlanVerify};
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
@@ -84,6 +86,9 @@ pub enum Command {
     /// Physical servers that run VMs
     #[command(subcommand)]
     Host(HostCommand),
+    /// Plans: which servers go onto which hosts
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// What happened
     #[command(subcommand)]
     Event(EventCommand),

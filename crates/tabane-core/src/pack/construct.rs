@@ -3,32 +3,50 @@
 use super::{Crowd, Load, Packed, Packing, Problem};
 
 /// Places all servers that fit any host: the largest first, each where the fewest of its moments meet a load. How many
-/// hosts that takes is found by halving, between what first fit needs and what the volume needs.
+/// hosts that takes is found by halving, between what first fit needs and what the volume needs. Each kind of host has its
+/// turn at being preferred, since what costs the least for its size is not what is filled the best.
 ///
-/// Costs servers × hosts × blocks, a few times.
+/// Costs servers × hosts × blocks, a few times for each kind.
 pub fn construct(problem: &Problem) -> Packing {
     let homeless: Vec<usize> = (0..problem.demand().servers())
         .filter(|server| !(0..problem.kinds().len()).any(|kind| problem.fits_alone(*server, kind)))
         .collect();
-    let first = first_fit(problem, &homeless);
+    let by_value = by_value(problem);
+    let tried = by_value.iter().map(|preferred| {
+        let mut kinds = by_value.clone();
+        kinds.retain(|kind| kind != preferred);
+        kinds.insert(0, *preferred);
+        construct_of(problem, &kinds, &homeless)
+    });
+    let rank = |packing: &Packing| (packing.unplaced.len(), packing.cost(problem.kinds()));
+    let mut best = tried
+        .min_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("costs are finite"))
+        .expect("a problem has a kind of host");
+    best.unplaced.extend(homeless);
+    best.unplaced.sort_unstable();
+    best
+}
+
+/// With kinds of hosts in this order of preference.
+fn construct_of(problem: &Problem, kinds: &[usize], homeless: &[usize]) -> Packing {
+    let first = first_fit(problem, kinds, homeless);
     let mut best = first.clone();
     // Hosts are given up from the end, where first fit put what was left over.
     let (mut enough, mut few) = (first.hosts.len(), first.hosts.len() / 2);
     while few + 1 < enough {
         let tried = few.midpoint(enough);
         let kinds: Vec<usize> = first.hosts[..tried].iter().map(|host| host.kind).collect();
-        match spread(problem, &kinds, &homeless) {
+        match spread(problem, &kinds, homeless) {
             Some(packing) => (best, enough) = (packing, tried),
             None => few = tried,
         }
     }
-    best.unplaced.extend(homeless);
-    best.unplaced.sort_unstable();
     best
 }
 
 /// Kinds of hosts, the most of what is scarce for the money first.
-fn by_value(problem: &Problem, crowd: &Crowd) -> Vec<usize> {
+fn by_value(problem: &Problem) -> Vec<usize> {
+    let crowd = Crowd::new(problem, &(0..problem.kinds().len()).collect::<Vec<_>>());
     let value = |kind: usize| {
         let kind = &problem.kinds()[kind];
         f64::from(crowd.value(problem, kind)) / kind.price.max(f64::MIN_POSITIVE)
@@ -48,9 +66,8 @@ fn by_size(problem: &Problem, crowd: &Crowd, homeless: &[usize]) -> Vec<usize> {
     sized.into_iter().map(|(_, server)| server).collect()
 }
 
-fn first_fit(problem: &Problem, homeless: &[usize]) -> Packing {
-    let crowd = Crowd::new(problem, &(0..problem.kinds().len()).collect::<Vec<_>>());
-    let kinds = by_value(problem, &crowd);
+fn first_fit(problem: &Problem, kinds: &[usize], homeless: &[usize]) -> Packing {
+    let crowd = Crowd::new(problem, &kinds[..1]);
     let mut loads: Vec<Load> = Vec::new();
     let mut unplaced = Vec::new();
     let mut used = vec![0; problem.kinds().len()];

@@ -1,10 +1,10 @@
 //! Fewer or cheaper hosts, by ruin and recreate.
 //!
 //! ```text
-//!  best ──► give up a host (or exchange it for a cheaper one) ──► servers are pending
-//!   ▲                                                               │  ruin: take some servers off a few hosts
-//!   │                                                               │  recreate: place them and the pending ones anew
-//!   └── none is pending: a better packing ◄─────────────────────────┘  keep it unless more is pending than before
+//!  best ──► give up hosts, or exchange them for cheaper ones ──► servers are pending
+//!   ▲                                                                 │  ruin: take some servers off a few hosts
+//!   │                                                                 │  recreate: place them and the pending ones anew
+//!   └── none is pending: a better packing ◄───────────────────────────┘  keep it unless more is pending than before
 //! ```
 //!
 //! Several workers do it side by side, from the best that any of them has found.
@@ -22,6 +22,8 @@ use super::{Crowd, Load, Packing, Problem, construct::packed};
 const HOSTS_RUINED_MAX: usize = 3;
 /// Servers that are taken off one of them at most.
 const SERVERS_TAKEN_MAX: usize = 10;
+/// Hosts that are given up at once at most, where there are kinds to choose from.
+const HOSTS_EXCHANGED_MAX: usize = 4;
 /// One in so many hosts is overlooked when a server is placed, so that turns differ.
 const OVERLOOKED: u32 = 50;
 /// Turns without one more server placed, after which another host is given up instead.
@@ -164,22 +166,34 @@ impl Worker<'_> {
         Some(Attempt { crowd, loads, pending, homeless, missed, sizes, goal })
     }
 
-    /// Gives a host up, or exchanges it for a cheaper kind; returns the servers that it had.
+    /// Gives up some hosts for others that cost less together, or for none; returns the servers that they had.
     fn change(&mut self, kinds: &mut Vec<usize>, servers: &mut Vec<Vec<usize>>) -> Option<Vec<usize>> {
         let all = self.problem.kinds();
-        let priced: Vec<usize> = (0..kinds.len()).filter(|host| all[kinds[*host]].price > 0.0).collect();
-        let host = *priced.get(self.random.random_range(0..priced.len().max(1)))?;
-        let left = |kind: usize| {
-            all[kind].count.is_none_or(|count| kinds.iter().filter(|used| **used == kind).count() < count)
-        };
-        let cheaper: Vec<usize> =
-            (0..all.len()).filter(|kind| all[*kind].price < all[kinds[host]].price && left(*kind)).collect();
-        if !cheaper.is_empty() && self.random.random_bool(0.5) {
-            kinds[host] = cheaper[self.random.random_range(0..cheaper.len())];
-            return Some(std::mem::take(&mut servers[host]));
+        let priced = kinds.iter().filter(|kind| all[**kind].price > 0.0).count();
+        if priced == 0 {
+            return None;
         }
-        kinds.remove(host);
-        Some(servers.remove(host))
+        let (mut money, mut pending) = (0.0, Vec::new());
+        // One alone is given up most of the time: it is what succeeds where all hosts are alike.
+        let most = if all.len() > 1 && self.random.random_bool(0.5) { HOSTS_EXCHANGED_MAX } else { 1 };
+        for _ in 0..self.random.random_range(1..=most.min(priced)) {
+            let left: Vec<usize> = (0..kinds.len()).filter(|host| all[kinds[*host]].price > 0.0).collect();
+            let host = left[self.random.random_range(0..left.len())];
+            money += all[kinds.remove(host)].price;
+            pending.append(&mut servers.remove(host));
+        }
+        let wanted = self.random.random_range(0..all.len());
+        let used = kinds.iter().filter(|kind| **kind == wanted).count();
+        let there = all[wanted].count.map_or(most, |count| count.saturating_sub(used).min(most));
+        for _ in 0..there {
+            money -= all[wanted].price;
+            if money <= 0.0 {
+                break;
+            }
+            kinds.push(wanted);
+            servers.push(Vec::new());
+        }
+        Some(pending)
     }
 
     /// Whether all pending servers have found a place.

@@ -13,6 +13,7 @@ mod image;
 mod import;
 mod metrics;
 mod objects;
+mod plan;
 mod serve;
 mod snapshot;
 mod template;
@@ -60,6 +61,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Pool(command) => pool(&context, command).await?,
         Command::Network(command) => network(&context, command).await?,
         Command::Host(command) => host(&context, command).await?,
+        Command::Plan(command) => return plan::run(&context, command).await,
         Command::Event(EventCommand::List { about, watch }) => {
             let fields = about.map(|about| format!("about={about}"));
             objects::list::<Event>(&context, &List { labels: None, fields, watch }).await?;

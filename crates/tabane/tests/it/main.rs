@@ -31,5 +31,6 @@ mod e2e_storage;
 mod e2e_templates;
 mod help;
 mod medium;
+mod plan;
 mod terminal;
 mod world;

@@ -1,0 +1,33 @@
+//! Plans: from loads, kinds of hosts and a policy to a document that says which server goes where, and what that stands on.
+//!
+//! ```text
+//!  Traces ─► needs ─► resources over time ─┐
+//!  hosts.toml, policy.toml ────────────────┴─► pack ─► spare hosts ─► risk ─► Plan        Plan, Traces ─► verify
+//! ```
+//!
+//! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
+//! what it says, not by what made it.
+
+mod make;
+mod needs;
+mod risk;
+mod spare;
+mod verify;
+
+use thiserror::Error;
+
+pub use make::make;
+pub use verify::{Fault, verify};
+
+#[derive(Debug, Error)]
+pub enum PlanError {
+    #[error("no server has a load to plan with")]
+    NoServer,
+    #[error("there is no load of {resource}, which {wanted_by}")]
+    NotMeasured { resource: &'static str, wanted_by: &'static str },
+    #[error(transparent)]
+    Problem(#[from] crate::pack::ProblemError),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! What servers need of which resources, as a packing problem.
+
+use tabane_model::{Gaps, HostType, MemoryBasis, Metric, NO_SAMPLE, Objective, PlanPolicy, Traces};
+
+use super::PlanError;
+use crate::pack::{AMOUNT_MAX, Demand, DemandBuilder, Kind, Problem};
+
+/// A resource of hosts, and the metrics whose sum is needed of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resource {
+    pub name: &'static str,
+    metrics: &'static [Metric],
+    /// What a host has of it; `None`: any amount.
+    of_host: fn(&HostType) -> Option<u32>,
+    /// Of the server, in place of metrics.
+    configured: bool,
+}
+
+const CPU: Resource = Resource {
+    name: "cpu_mhz",
+    metrics: &[Metric::CpuMhz],
+    of_host: |host| Some(host.cpu_mhz),
+    configured: false,
+};
+const MEMORY: Resource = Resource {
+    name: "memory_mib",
+    metrics: &[Metric::MemMib],
+    of_host: |host| Some(host.memory_mib),
+    configured: false,
+};
+const OTHERS: [Resource; 4] = [
+    Resource {
+        name: "disk_kbs",
+        metrics: &[Metric::DiskReadKbs, Metric::DiskWriteKbs],
+        of_host: |host| host.disk_kbs,
+        configured: false,
+    },
+    Resource {
+        name: "disk_iops",
+        metrics: &[Metric::DiskReadIops, Metric::DiskWriteIops],
+        of_host: |host| host.disk_iops,
+        configured: false,
+    },
+    Resource {
+        name: "net_rx_kbs",
+        metrics: &[Metric::NetRxKbs],
+        of_host: |host| host.net_kbs,
+        configured: false,
+    },
+    Resource {
+        name: "net_tx_kbs",
+        metrics: &[Metric::NetTxKbs],
+        of_host: |host| host.net_kbs,
+        configured: false,
+    },
+];
+
+impl Resource {
+    pub fn capacity(&self, host: &HostType) -> u32 {
+        (self.of_host)(host).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX)
+    }
+}
+
+/// The resources that matter: CPU and memory always; of the others those that are measured and that some host limits.
+pub(super) fn resources(
+    traces: &Traces,
+    hosts: &[HostType],
+    policy: &PlanPolicy,
+) -> Result<Vec<Resource>, PlanError> {
+    let measured = |resource: &Resource| resource.metrics.iter().any(|m| traces.series.contains_key(m));
+    if !measured(&CPU) {
+        return Err(PlanError::NotMeasured { resource: CPU.name, wanted_by: "every plan stands on" });
+    }
+    let configured = policy.memory == MemoryBasis::Configured;
+    if !configured && !measured(&MEMORY) {
+        let wanted_by = "the policy asks for by memory = \"active\"";
+        return Err(PlanError::NotMeasured { resource: MEMORY.name, wanted_by });
+    }
+    let limited = |resource: &Resource| hosts.iter().any(|host| (resource.of_host)(host).is_some());
+    let mut resources = vec![CPU, Resource { configured, ..MEMORY }];
+    resources.extend(OTHERS.into_iter().filter(|resource| measured(resource) && limited(resource)));
+    Ok(resources)
+}
+
+/// The needs of these servers, in bins `bins` of the time line.
+pub(super) fn demand(
+    traces: &Traces,
+    servers: &[usize],
+    resources: &[Resource],
+    gaps: Gaps,
+    bins: std::ops::Range<usize>,
+) -> Demand {
+    let counts: Vec<usize> = resources.iter().map(|r| if r.configured { 1 } else { bins.len() }).collect();
+    let mut builder = DemandBuilder::new(&counts, servers.len());
+    for server in servers {
+        let of = |resource: &Resource| {
+            if resource.configured {
+                return vec![traces.servers[*server].mem_cap_mib];
+            }
+            let mut sum = vec![0u32; bins.len()];
+            for metric in resource.metrics {
+                let Some(row) = traces.of(*server, *metric) else { continue };
+                let substitute = match gaps {
+                    Gaps::Zero => 0,
+                    Gaps::P95 => p95(row),
+                };
+                for (sum, value) in sum.iter_mut().zip(&row[bins.clone()]) {
+                    *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
+                }
+            }
+            sum
+        };
+        let rows: Vec<Vec<u32>> = resources.iter().map(of).collect();
+        builder.push(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+    builder.finish()
+}
+
+/// The 95th percentile of the samples that there are; 0 without any.
+fn p95(row: &[u32]) -> u32 {
+    if !row.contains(&NO_SAMPLE) {
+        return 0;
+    }
+    let mut samples: Vec<u32> = row.iter().copied().filter(|value| *value != NO_SAMPLE).collect();
+    if samples.is_empty() {
+        return 0;
+    }
+    let at = (samples.len() - 1) * 95 / 100;
+    *samples.select_nth_unstable(at).1
+}
+
+/// Hosts as kinds of a packing problem, filled to `fill` at most.
+pub(super) fn kinds(
+    hosts: &[HostType],
+    resources: &[Resource],
+    objective: Objective,
+    fill: f64,
+) -> Vec<Kind> {
+    let of = |host: &HostType| Kind {
+        capacity: resources.iter().map(|r| (f64::from(r.capacity(host)) * fill) as u32).collect(),
+        price: match objective {
+            Objective::Hosts => 1.0,
+            Objective::Cost => host.price,
+        },
+        count: host.count.map(|count| count as usize),
+    };
+    hosts.iter().map(of).collect()
+}
+
+pub(super) fn problem(
+    demand: Demand,
+    hosts: &[HostType],
+    resources: &[Resource],
+    objective: Objective,
+    fill: f64,
+) -> Result<Problem, PlanError> {
+    Ok(Problem::new(demand, kinds(hosts, resources, objective, fill))?)
+}

@@ -1,0 +1,179 @@
+//! Plans that are made are proved; plans that are changed are not.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tabane_model::{
+    Gaps, Grid, HostType, HostTypes, MemoryBasis, Metric, NO_SAMPLE, Objective, Plan, PlanPolicy, Source,
+    Traces,
+};
+
+use super::*;
+
+const STEP_S: u32 = 3_600;
+const DAY: usize = 24;
+
+fn grid(days: usize) -> Grid {
+    Grid { first_bin_unix: 0, step_s: STEP_S, bins: days * DAY }
+}
+
+/// Servers that are busy some hours of each day, each at its own.
+fn traces(days: usize) -> Traces {
+    let grid = grid(days);
+    let servers: Vec<Source> = (0..12)
+        .map(|at| Source {
+            name: format!("s{at}"),
+            cores: 4,
+            cpu_cap_mhz: 8_000,
+            mem_cap_mib: 4_096,
+            labels: Vec::new(),
+        })
+        .collect();
+    let of = |busy: u32, idle: u32| -> Vec<u32> {
+        let value = |server: usize, bin: usize| if bin % DAY / 2 == server { busy } else { idle };
+        (0..servers.len()).flat_map(|server| (0..grid.bins).map(move |bin| value(server, bin))).collect()
+    };
+    let series = BTreeMap::from([(Metric::CpuMhz, of(6_000, 200)), (Metric::MemMib, of(2_000, 1_000))]);
+    Traces { grid, servers, series, findings: Vec::new() }
+}
+
+fn hosts() -> HostTypes {
+    let kind = |name: &str, cpu_mhz: u32, memory_mib: u32, price: f64| HostType {
+        name: name.into(),
+        cpu_cores: 8,
+        cpu_mhz,
+        memory_mib,
+        disk_kbs: None,
+        disk_iops: None,
+        net_kbs: None,
+        price,
+        watts: 0.0,
+        count: None,
+        sockets: 1,
+    };
+    HostTypes { host_type: vec![kind("small", 10_000, 16_384, 10.0), kind("large", 20_000, 32_768, 30.0)] }
+}
+
+fn policy() -> PlanPolicy {
+    PlanPolicy { memory: MemoryBasis::Active, fill_max: 1.0, ..PlanPolicy::default() }
+}
+
+fn made(traces: &Traces, policy: &PlanPolicy) -> Plan {
+    make(traces, &hosts(), policy, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()
+}
+
+#[test]
+fn servers_that_are_never_busy_together_share_a_host() {
+    let traces = traces(8);
+    let plan = made(&traces, &policy());
+    assert_eq!(verify(&plan, &traces).len(), 0);
+    // At each moment one is busy and eleven idle: 8,200 MHz and 13,000 MiB.
+    let used: Vec<_> = plan.hosts.iter().filter(|host| !host.spare).collect();
+    assert_eq!((used.len(), used[0].servers.len()), (1, 12));
+    assert_eq!((plan.lower_bound.hosts, plan.failures_absorbed), (1, 1));
+    assert_eq!(plan.predicted_overload_share, Some(0.0));
+    // Their days are alike, so no shift makes them meet.
+    assert_eq!(used[0].overload_probability, Some(0.0));
+}
+
+#[test]
+fn configured_memory_counts_where_the_policy_says_so() {
+    let traces = traces(8);
+    let plan = made(&traces, &PlanPolicy { memory: MemoryBasis::Configured, ..policy() });
+    // 12 × 4,096 MiB are more than any host has.
+    assert_eq!(plan.lower_bound.hosts, 2);
+    assert_eq!(verify(&plan, &traces).len(), 0);
+}
+
+#[test]
+fn what_is_missing_is_never_taken_for_idle_unless_asked() {
+    let mut traces = traces(8);
+    let bins = traces.grid.bins;
+    // The busy hours of the first server are lost, all but one.
+    let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
+    cpu[..bins].iter_mut().skip(DAY).filter(|value| **value > 1_000).for_each(|value| *value = NO_SAMPLE);
+    let careful = made(&traces, &policy());
+    let bold = made(&traces, &PlanPolicy { gaps: Gaps::Zero, ..policy() });
+    assert!(careful.data_quality.missing_share > 0.0);
+    let peak = |plan: &Plan| plan.hosts[0].peaks[0].share;
+    assert!(peak(&careful) >= peak(&bold));
+    assert_eq!(verify(&careful, &traces).len(), 0);
+    assert_eq!(verify(&bold, &traces).len(), 0);
+}
+
+#[test]
+fn a_server_without_a_trace_has_no_place_and_a_reason() {
+    let mut traces = traces(8);
+    traces.servers.push(Source { name: "silent".into(), ..traces.servers[0].clone() });
+    let bins = traces.grid.bins;
+    traces.series.values_mut().for_each(|rows| rows.extend(vec![NO_SAMPLE; bins]));
+    let plan = made(&traces, &policy());
+    assert_eq!(plan.unplaced[0].server, "silent");
+    assert!(plan.unplaced[0].reason.contains("nothing was measured"));
+    assert_eq!(verify(&plan, &traces).len(), 0);
+}
+
+#[test]
+fn too_short_a_trace_states_no_probability() {
+    let traces = traces(2);
+    let plan = made(&traces, &policy());
+    assert_eq!(plan.predicted_overload_share, None);
+    assert!(plan.hosts.iter().all(|host| host.overload_probability.is_none()));
+    assert!(plan.assumptions.notes.iter().any(|note| note.contains("not known")));
+}
+
+#[test]
+fn the_margin_grows_until_unseen_loads_keep_the_accepted_share() {
+    let mut traces = traces(8);
+    let bins = traces.grid.bins;
+    // In the later half all are busier by half.
+    let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
+    cpu.chunks_mut(bins).for_each(|row| row[bins / 2..].iter_mut().for_each(|value| *value = *value * 5 / 4));
+    let plan = made(&traces, &PlanPolicy { objective: Objective::Cost, ..policy() });
+    assert!(plan.assumptions.fill < 1.0, "a full host was overloaded later: {}", plan.assumptions.fill);
+    assert_eq!(plan.predicted_overload_share, Some(0.0));
+    assert_eq!(verify(&plan, &traces).len(), 0);
+}
+
+#[test]
+fn a_changed_plan_is_rejected() {
+    let traces = traces(8);
+    let plan = made(&traces, &PlanPolicy { memory: MemoryBasis::Configured, ..policy() });
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        let faults = verify(&changed, &traces);
+        assert!(!faults.is_empty());
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(
+        rejected(&|p| {
+            p.hosts[0].servers.pop();
+        })
+        .contains("0 times")
+    );
+    assert!(rejected(&|p| p.hosts[0].servers.push("ghost".into())).contains("no trace of ghost"));
+    assert!(
+        rejected(&|p| {
+            let s = p.hosts[1].servers.clone();
+            p.hosts[0].servers.extend(s);
+        })
+        .contains("carry")
+    );
+    assert!(rejected(&|p| p.hosts[0].host_type = "none".into()).contains("unknown type none"));
+    assert!(rejected(&|p| p.cost -= 1.0).contains("its hosts cost"));
+    assert!(rejected(&|p| p.lower_bound.hosts += 1).contains("proved"));
+    assert!(rejected(&|p| p.lower_bound.cost += 1.0).contains("proved"));
+    assert!(rejected(&|p| p.lower_bound.certificate = None).contains("proved"));
+    assert!(rejected(&|p| p.hosts.retain(|host| !host.spare)).contains("failure of 1"));
+    assert!(rejected(&|p| p.assumptions.fill = 2.0).contains("fill"));
+    assert!(rejected(&|p| p.version = 9).contains("version 9"));
+}
+
+#[test]
+fn without_cpu_or_the_memory_that_is_asked_for_there_is_no_plan() {
+    let mut traces = traces(8);
+    traces.series.remove(&Metric::MemMib);
+    let error = make(&traces, &hosts(), &policy(), Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap_err();
+    assert!(error.to_string().contains("no load of memory_mib"), "{error}");
+}

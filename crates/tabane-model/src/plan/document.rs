@@ -1,0 +1,109 @@
+//! A plan as a document: `plan.json`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{HostType, PlanPolicy};
+
+/// Of the form that is written.
+pub const PLAN_VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    pub version: u32,
+    #[schema(value_type = String, format = DateTime)]
+    pub made_at: Timestamp,
+    pub hosts: Vec<PlannedHost>,
+    pub unplaced: Vec<UnplacedServer>,
+    pub lower_bound: LowerBound,
+    /// The share of host-samples at which a host is expected to have less than its servers ask for; `null` where the
+    /// traces are too short to tell.
+    pub predicted_overload_share: Option<f64>,
+    /// Of all hosts, spare ones included.
+    pub cost: f64,
+    /// So many hosts may fail at the same time, whichever they are, and the spare ones take over everything.
+    pub failures_absorbed: u32,
+    pub assumptions: Assumptions,
+    pub data_quality: DataQuality,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedHost {
+    pub id: String,
+    pub host_type: String,
+    /// Empty for a spare host.
+    pub servers: Vec<String>,
+    /// The probability that the host has less than its servers ask for at some moment; `null` where the traces are too
+    /// short to tell.
+    pub overload_probability: Option<f64>,
+    /// It stands by for others that fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spare: bool,
+    /// The most that it is asked for of each resource over the time line, as a share of what it has.
+    pub peaks: Vec<PlanResource>,
+}
+
+/// An amount of a resource, by the resource's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanResource {
+    pub resource: String,
+    pub share: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnplacedServer {
+    pub server: String,
+    pub reason: String,
+}
+
+/// What no plan can do without, spare hosts not counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LowerBound {
+    pub hosts: u32,
+    pub cost: f64,
+    /// `moment`: all hosts together have to carry what is asked for then.
+    pub kind: String,
+    pub certificate: Option<Proof>,
+    /// Where it is not the cheapest choice of as many hosts: the moment that costs so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_certificate: Option<Proof>,
+}
+
+/// A moment and a resource of which there has to be enough, and the dual feasible function that sizes are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Proof {
+    pub resource: String,
+    pub bin: usize,
+    /// `volume`, `parts` (Fekete and Schepers) or `fringe` (Martello and Toth).
+    pub function: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<u32>,
+}
+
+/// Everything that the plan stands on besides the traces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Assumptions {
+    pub host_types: Vec<HostType>,
+    pub policy: PlanPolicy,
+    /// The most of a host that was planned for: `fill_max` of the policy, or less where past loads showed that it takes
+    /// less to keep the accepted share.
+    pub fill: f64,
+    /// What was looked at, in the order of the proof.
+    pub resources: Vec<String>,
+    /// What was left out, and other sentences for the reader.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DataQuality {
+    pub first_bin_unix: i64,
+    pub step_s: u32,
+    pub bins: usize,
+    pub servers: usize,
+    /// Servers with at least one sample.
+    pub servers_measured: usize,
+    /// The share of samples that are missing, of servers that were measured.
+    pub missing_share: f64,
+    pub findings: Vec<String>,
+}

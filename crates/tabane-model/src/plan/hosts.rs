@@ -1,0 +1,81 @@
+//! Kinds of hosts that a plan may use: `hosts.toml`.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Faults;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostTypes {
+    pub host_type: Vec<HostType>,
+}
+
+/// Hosts of one kind. What is not limited may be left out, save for CPU and memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostType {
+    pub name: String,
+    pub cpu_cores: u32,
+    /// All cores together.
+    pub cpu_mhz: u32,
+    pub memory_mib: u32,
+    /// Reads and writes together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_kbs: Option<u32>,
+    /// Reads and writes together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_iops: Option<u32>,
+    /// Each way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net_kbs: Option<u32>,
+    /// Of one host, in any currency.
+    pub price: f64,
+    #[serde(default)]
+    pub watts: f64,
+    /// How many there are at most; as many as it takes unless stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    #[serde(default = "one")]
+    pub sockets: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl HostTypes {
+    /// Everything that is wrong.
+    pub fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
+        if self.host_type.is_empty() {
+            faults.add("host_type", "there is no host type", "describe one under [[host_type]]");
+        }
+        let mut names = BTreeSet::new();
+        for (at, host) in self.host_type.iter().enumerate() {
+            let field = |name: &str| format!("host_type[{at}].{name}");
+            if host.name.trim().is_empty() || !names.insert(&host.name) {
+                faults.add(
+                    field("name"),
+                    "the name is empty or taken",
+                    "give each host type a name of its own",
+                );
+            }
+            if host.cpu_mhz == 0 || host.memory_mib == 0 {
+                faults.add(field("cpu_mhz"), "a host without CPU or memory carries nothing", "state both");
+            }
+            for (name, value) in [("price", host.price), ("watts", host.watts)] {
+                if !value.is_finite() || value < 0.0 {
+                    faults.add(
+                        field(name),
+                        "the number is negative or none",
+                        "state it as a number from 0 on",
+                    );
+                }
+            }
+        }
+        faults
+    }
+}

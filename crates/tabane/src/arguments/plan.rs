@@ -1,0 +1,40 @@
+//! Plans.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub enum PlanCommand {
+    /// Find out which servers fit onto which hosts, by their loads over time
+    Make(PlanMake),
+    /// Prove a plan again from the loads: every constraint, and its lower bound
+    Verify(PlanVerify),
+}
+
+#[derive(Args)]
+pub struct PlanMake {
+    /// Folder with servers.csv and a matrix for each metric, such as cpu_mhz.csv
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+    /// Kinds of hosts that may be used
+    #[arg(long, value_name = "hosts.toml")]
+    pub hosts: PathBuf,
+    /// What is accepted; without it, that hosts are overloaded in one of 10,000 samples
+    #[arg(long, value_name = "policy.toml")]
+    pub policy: Option<PathBuf>,
+    /// Where the plan is written
+    #[arg(long, value_name = "plan.json")]
+    pub out: PathBuf,
+    /// Look for better plans so many seconds at most, whatever the policy says
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<u32>,
+}
+
+#[derive(Args)]
+pub struct PlanVerify {
+    pub plan: PathBuf,
+    /// The folder that the plan was made from
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+}

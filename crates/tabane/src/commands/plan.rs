@@ -1,0 +1,187 @@
+//! Plans are made and judged here, from files; no server is asked.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use tabane_core::plan;
+use tabane_model::{Faults, HostTypes, Plan, PlanPolicy, Traces};
+
+use super::DONE;
+use crate::{
+    arguments::{Form, PlanCommand, PlanMake, PlanVerify},
+    context::Context,
+    output, progress,
+};
+
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
+    match command {
+        PlanCommand::Make(make) => make_plan(context, make).await,
+        PlanCommand::Verify(verify) => tokio::task::spawn_blocking(move || verify_plan(&verify)).await?,
+    }
+}
+
+async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
+    let form = context.form()?;
+    let hosts: HostTypes = read_toml(&arguments.hosts)?;
+    sound(&arguments.hosts, hosts.faults())?;
+    let mut policy: PlanPolicy =
+        arguments.policy.as_deref().map_or_else(|| Ok(PlanPolicy::default()), read_toml)?;
+    sound(arguments.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
+    policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let seen = stopped.clone();
+    let mut working = tokio::task::spawn_blocking(move || work(&arguments, &hosts, &policy, &seen));
+    let plan = tokio::select! {
+        plan = &mut working => plan??,
+        // What was found until then is a plan, too.
+        _ = tokio::signal::ctrl_c() => {
+            stopped.store(true, Ordering::Relaxed);
+            working.await??
+        }
+    };
+    match form {
+        Form::Table => tell(&plan),
+        _ => output::value(form, &plan)?,
+    }
+    Ok(DONE)
+}
+
+fn work(arguments: &PlanMake, hosts: &HostTypes, policy: &PlanPolicy, stopped: &AtomicBool) -> Result<Plan> {
+    let bar = progress::bar("plan");
+    bar.set_message("reading the traces");
+    let traces = read_traces(&arguments.traces)?;
+    bar.set_message(format!(
+        "{} servers: a first plan, and how large its margin has to be",
+        traces.servers.len()
+    ));
+    let began = Instant::now();
+    let limit = Duration::from_secs(u64::from(policy.time_limit_s));
+    let stop = |turns: u64, cost: f64| {
+        if turns.is_multiple_of(64) {
+            bar.set_message(format!("{cost} {}, after {turns} attempts at less", unit(policy)));
+        }
+        stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let plan = plan::make(&traces, hosts, policy, Timestamp::now(), workers, &stop)?;
+    bar.finish_and_clear();
+    write(&arguments.out, &plan)?;
+    Ok(plan)
+}
+
+fn unit(policy: &PlanPolicy) -> &'static str {
+    match policy.objective {
+        tabane_model::Objective::Hosts => "hosts",
+        tabane_model::Objective::Cost => "in price",
+    }
+}
+
+fn verify_plan(arguments: &PlanVerify) -> Result<ExitCode> {
+    let text = read_bounded(&arguments.plan)?;
+    let plan: Plan =
+        serde_json::from_str(&text).with_context(|| format!("{} is no plan", arguments.plan.display()))?;
+    let traces = read_traces(&arguments.traces)?;
+    let faults = plan::verify(&plan, &traces);
+    if faults.is_empty() {
+        let servers: usize = plan.hosts.iter().map(|host| host.servers.len()).sum();
+        println!(
+            "proved: {servers} servers on {} hosts keep every constraint at each of {} moments, and no plan has fewer than {} hosts",
+            used(&plan),
+            traces.grid.bins,
+            plan.lower_bound.hosts
+        );
+        return Ok(DONE);
+    }
+    for fault in &faults {
+        println!("fault: {fault}");
+    }
+    println!("{} faults: this plan does not keep what it promises", faults.len());
+    Ok(ExitCode::FAILURE)
+}
+
+fn used(plan: &Plan) -> usize {
+    plan.hosts.iter().filter(|host| !host.spare).count()
+}
+
+fn tell(plan: &Plan) {
+    let servers: usize = plan.hosts.iter().map(|host| host.servers.len()).sum();
+    let (used, bound) = (used(plan), plan.lower_bound.hosts);
+    let spare = plan.hosts.len() - used;
+    println!("{servers} servers on {used} hosts, and {spare} spare; no plan has fewer than {bound} hosts");
+    for kind in &plan.assumptions.host_types {
+        let count = plan.hosts.iter().filter(|host| host.host_type == kind.name).count();
+        if count > 0 {
+            println!("  {count} of {}", kind.name);
+        }
+    }
+    println!("cost of hosts: {}", plan.cost);
+    match plan.predicted_overload_share {
+        Some(share) => println!(
+            "overloaded: {:.4} % of host-samples that the plan had not seen, at {:.0} % of a host; accepted: {:.4} %",
+            share * 100.0,
+            plan.assumptions.fill * 100.0,
+            plan.assumptions.policy.overload_share * 100.0
+        ),
+        None => println!("overloaded: not known, the traces are too short"),
+    }
+    for unplaced in &plan.unplaced {
+        println!("without a host: {}: {}", unplaced.server, unplaced.reason);
+    }
+    for note in &plan.assumptions.notes {
+        println!("note: {note}");
+    }
+}
+
+fn read_traces(folder: &Path) -> Result<Traces> {
+    tabane_survey::read_folder(folder)
+        .with_context(|| format!("cannot read the traces in {}", folder.display()))
+}
+
+fn read_bounded(path: &Path) -> Result<String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        bail!("{} has more than {} MiB", path.display(), FILE_BYTES_MAX >> 20);
+    }
+    Ok(text)
+}
+
+fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    toml::from_str(&read_bounded(path)?).with_context(|| format!("{} is not as it should be", path.display()))
+}
+
+fn sound(path: &Path, faults: Faults) -> Result<()> {
+    let Some(fault) = faults.0.into_iter().next() else { return Ok(()) };
+    bail!("{}: {}: {}; {}", path.display(), fault.field, fault.message, fault.hint)
+}
+
+/// New, synced, renamed: there is the old plan or the new one, and nothing between.
+fn write(path: &Path, plan: &Plan) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = path.file_name().with_context(failed)?.to_owned();
+    name.push(".new");
+    let new = folder.join(name);
+    let mut file = std::fs::File::create(&new).with_context(failed)?;
+    let mut text = serde_json::to_vec_pretty(plan)?;
+    text.push(b'\n');
+    file.write_all(&text).and_then(|()| file.sync_all()).with_context(failed)?;
+    std::fs::rename(&new, path).with_context(failed)?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(failed)
+}

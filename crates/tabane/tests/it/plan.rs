@@ -1,0 +1,104 @@
+//! Plans from files, by the command line.
+
+use std::path::Path;
+
+use crate::world::{BINARY, Texts};
+
+const HOSTS: &str =
+    "[[host_type]]\nname = \"r1\"\ncpu_cores = 16\ncpu_mhz = 40000\nmemory_mib = 65536\nprice = 5000\n";
+const POLICY: &str = "memory = \"active\"\ntime_limit_s = 5\n";
+
+/// Ten servers over eight days of hours, each busy two hours a day.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "# first_bin_unix=1700000000 step_s=3600 columns=server,v0..v191\n";
+    let (mut servers, mut cpu, mut memory) =
+        ("server,cores,cpu_cap_mhz,mem_cap_mib\n".to_owned(), head.to_owned(), head.to_owned());
+    for server in 0..10 {
+        servers.push_str(&format!("s{server},8,20000,8192\n"));
+        let busy = |bin: usize| if bin % 24 / 2 == server { 15_000 } else { 300 };
+        let row = |of: &dyn Fn(usize) -> usize| {
+            (0..192).map(|bin| of(bin).to_string()).collect::<Vec<_>>().join(",")
+        };
+        cpu.push_str(&format!("s{server},{}\n", row(&busy)));
+        memory.push_str(&format!("s{server},{}\n", row(&|_| 2_000)));
+    }
+    let files = [
+        ("servers.csv", servers.as_str()),
+        ("cpu_mhz.csv", &cpu),
+        ("mem_mib.csv", &memory),
+        ("hosts.toml", HOSTS),
+        ("policy.toml", POLICY),
+    ];
+    files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+    folder
+}
+
+fn tabane(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(BINARY).arg("plan").args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn make(folder: &Path) -> std::process::Output {
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    tabane(folder, &[&["make"], &files[..]].concat())
+}
+
+fn verify(folder: &Path) -> std::process::Output {
+    tabane(folder, &["verify", "plan.json", "--traces", "."])
+}
+
+#[test]
+fn a_plan_is_made_and_proved_again_by_whoever_has_the_loads() {
+    let folder = folder();
+    let made = make(folder.path());
+    assert!(made.status.success(), "{}", made.all_text());
+    let told = made.stdout_text();
+    assert!(told.contains("10 servers on 1 hosts, and 1 spare; no plan has fewer than 1 hosts"), "{told}");
+    let proved = verify(folder.path());
+    assert!(proved.status.success(), "{}", proved.all_text());
+    assert!(proved.stdout_text().starts_with("proved: 10 servers on 1 hosts"), "{}", proved.all_text());
+
+    // Somebody makes it look better than it is.
+    let path = folder.path().join("plan.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"s3\",", "")).unwrap();
+    let refused = verify(folder.path());
+    assert!(!refused.status.success());
+    assert!(refused.stdout_text().contains("fault: s3 is named 0 times"), "{}", refused.all_text());
+
+    // Or the loads are not those that it was made from.
+    std::fs::write(&path, text).unwrap();
+    let busier =
+        std::fs::read_to_string(folder.path().join("cpu_mhz.csv")).unwrap().replace("15000", "38000");
+    std::fs::write(folder.path().join("cpu_mhz.csv"), busier).unwrap();
+    let refused = verify(folder.path());
+    assert!(!refused.status.success());
+    assert!(refused.stdout_text().contains("host-001 would have to carry"), "{}", refused.all_text());
+}
+
+#[test]
+fn bad_input_is_told_with_its_place_and_leaves_the_old_plan() {
+    let folder = folder();
+    assert!(make(folder.path()).status.success());
+    let old = std::fs::read(folder.path().join("plan.json")).unwrap();
+    let good = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let cases = [
+        ("cpu_mhz.csv", good("cpu_mhz.csv").replacen(",300,", ",3OO,", 1), "cpu_mhz.csv, line 2, column 4"),
+        ("cpu_mhz.csv", String::new(), "the first line has to be"),
+        ("servers.csv", "server,cores\na,1\n".into(), "no column is named cpu_cap_mhz"),
+        ("hosts.toml", HOSTS.replace("price", "prize"), "unknown field `prize`"),
+        ("hosts.toml", HOSTS.replace("40000", "0"), "host_type[0].cpu_mhz"),
+        ("policy.toml", "fill_max = 2.0\n".into(), "fill_max"),
+        ("policy.toml", "memory = \"some\"\n".into(), "unknown variant `some`"),
+    ];
+    for (name, text, expected) in cases {
+        let right = good(name);
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let told = make(folder.path());
+        assert!(!told.status.success(), "{name}: {expected}");
+        assert!(told.all_text().contains(expected), "{expected} is not in: {}", told.all_text());
+        std::fs::write(folder.path().join(name), right).unwrap();
+    }
+    assert_eq!(std::fs::read(folder.path().join("plan.json")).unwrap(), old);
+    assert!(make(folder.path()).status.success());
+}
