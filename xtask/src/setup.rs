@@ -30,6 +30,7 @@ const TO_RUN: &[Package] = &[
     ("dnsmasq-base", "DHCP and DNS of nat networks"),
     ("nftables", "firewall of nat networks"),
     ("iproute2", "links of networks"),
+    ("openssh-client", "reaches servers to survey"),
 ];
 
 /// What tests and figures need besides.
@@ -43,6 +44,7 @@ const FOR_TESTS: &[Package] = &[
     ("python3-libvhdi", "second opinion on exports"),
     ("python3-pip", "second opinion on exports"),
     ("virt-v2v", "second opinion on exports"),
+    ("openssh-server", "servers to survey"),
     ("prometheus", "scrapes metrics"),
     ("curl", "scrapes metrics"),
     ("chromium", "shows the web console"),

@@ -63,7 +63,7 @@ pub use package::{
 pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
 pub use plan::{
     Assumptions, DataQuality, Gaps, HostType, HostTypes, LowerBound, MemoryBasis, Objective, PLAN_VERSION,
-    Plan, PlanPolicy, PlanResource, PlannedHost, Proof, UnplacedServer,
+    Plan, PlanPolicy, PlanResource, PlannedHost, Proof, UnplacedServer, plan_schema,
 };
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};

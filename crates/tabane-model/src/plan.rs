@@ -3,6 +3,7 @@
 mod document;
 mod hosts;
 mod policy;
+mod schema;
 
 pub use document::{
     Assumptions, DataQuality, LowerBound, PLAN_VERSION, Plan, PlanResource, PlannedHost, Proof,
@@ -10,3 +11,4 @@ pub use document::{
 };
 pub use hosts::{HostType, HostTypes};
 pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy};
+pub use schema::plan_schema;

@@ -1,12 +1,14 @@
 //! Load and inventory of the servers that are to be virtualized.
 //!
 //! ```text
+//!   sources ─► collect: samples over SSH ─► a folder of traces
 //!   folder: servers.csv, a matrix for each metric ─► text ─► matrix ─► folder: Traces, and what is wrong with them
 //! ```
 //!
 //! Invariants: files were written by anybody, so they are bounded and parsed without panics, and what is wrong is told
 //! with file, line and column. A sample that is missing stays missing: nothing is filled in here.
 
+pub mod collect;
 mod error;
 mod folder;
 mod matrix;

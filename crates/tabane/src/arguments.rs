@@ -4,6 +4,7 @@ mod copy;
 mod device;
 mod plan;
 mod snapshot;
+mod survey;
 mod template;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -17,6 +18,7 @@ pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use plan::{PlanCommand, PlanMake, PlanVerify};
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
+pub use survey::{SurveyCommand, SurveyExport, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]
@@ -86,6 +88,9 @@ pub enum Command {
     /// Physical servers that run VMs
     #[command(subcommand)]
     Host(HostCommand),
+    /// Surveys: load and inventory of servers that are to be virtualized
+    #[command(subcommand)]
+    Survey(SurveyCommand),
     /// Plans: which servers go onto which hosts
     #[command(subcommand)]
     Plan(PlanCommand),

@@ -19,6 +19,7 @@ mod console;
 mod idle;
 mod instant;
 mod metrics;
+mod plan;
 mod scale;
 mod start;
 mod virsh;
@@ -47,6 +48,9 @@ async fn main() -> Result<()> {
     }
     if runs("instant") {
         figures.insert("instant".into(), instant::instant().await?);
+    }
+    if runs("plan") {
+        figures.insert("plan".into(), plan::plan()?);
     }
     if runs("console") {
         figures.insert("console".into(), console::console().await?);

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::World;
+use crate::{e2e_survey::surveyed, medium::run, sshd::free_port, world::World};
 
 /// Of the word `tabane`, by `openssl passwd -6`.
 const HASH: &str =
     "$6$saltsalt$6rxpIiFwESwGe4FSeD0Bw4Xo9TZDcLudf/XkaUGkl4h7HGJ6Yh7olMwXkMRl27J7W5Qc0I8Z8uSsuTUp.HUWa.";
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExampleEx you@there";
-
 #[test]
 fn e2e_a_debian_guest_is_as_it_was_asked_for() {
     let world = World::start();
@@ -19,10 +16,16 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let key = file("key.pub", KEY);
+    let identity = world.path().join("identity").to_str().unwrap().to_owned();
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "you@there", "-f", &identity]);
+    let key = format!("{identity}.pub");
+    let public = std::fs::read_to_string(&key).unwrap();
+    let port = free_port();
+    let forward = format!("{port}:22");
     let hash = file("hash", HASH);
     let data = file("user-data", "#cloud-config\nruncmd: [ [ sh, -c, 'echo ran > /root/own-user-data' ] ]\n");
     let machine = ["--memory", "1GiB", "--disk", "6GiB", "--firmware", "uefi-secure-boot", "--tpm"];
+    let machine = [&machine[..], &["--forward", &forward]].concat();
     let inside = ["--user", "ada", "--ssh-key", &key, "--password-hash", &hash, "--user-data", &data];
     let create = ["vm", "create", "deb", "--image", "debian-12", "--hostname", "engine.example.org"];
     let wait = ["--start", "--wait", "agent", "--timeout", "400"];
@@ -31,7 +34,7 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
 
     assert_eq!(world.exec("deb", "hostname; hostname -f"), "engine\nengine.example.org\n");
     assert!(world.exec("deb", "getent shadow ada").starts_with(&format!("ada:{HASH}:")));
-    assert_eq!(world.exec("deb", "cat /home/ada/.ssh/authorized_keys").trim(), KEY);
+    assert_eq!(world.exec("deb", "cat /home/ada/.ssh/authorized_keys").trim(), public.trim());
     assert_eq!(world.exec("deb", "su ada -c 'sudo -n id -u'"), "0\n");
     assert_eq!(world.exec("deb", "cat /root/own-user-data"), "ran\n");
     let size: u64 = world.exec("deb", "df -BM --output=size / | tail -1 | tr -dc 0-9").parse().unwrap();
@@ -46,6 +49,7 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
             && guest["os"].to_string().contains("Debian")
             && mounts.contains("\"/\"")
     });
+    surveyed(&world, "deb", "ada", port, &identity);
     a_template_of_it_is_another_machine(&world);
 }
 

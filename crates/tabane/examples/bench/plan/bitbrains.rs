@@ -1,0 +1,68 @@
+//! The VMs of July 2013 of a managed hosting provider (Bitbrains; Shen, van Beek, Iosup, CCGrid 2015).
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use tabane_core::pack::{Demand, DemandBuilder};
+use tabane_model::{Metric, NO_SAMPLE, Traces};
+
+use super::{peers, problem, solved};
+use crate::Result;
+
+/// CPU in MHz, active memory in MiB, disk and network each way together in KB/s; CPU and memory to nine tenths.
+pub const CAPACITY: [u32; 4] = [74_880, 235_929, 1_000_000, 2_000_000];
+const METRICS: [&[Metric]; 4] = [
+    &[Metric::CpuMhz],
+    &[Metric::MemMib],
+    &[Metric::DiskReadKbs, Metric::DiskWriteKbs],
+    &[Metric::NetRxKbs, Metric::NetTxKbs],
+];
+const WEEK: usize = 2_016;
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub fn read(folder: &Path) -> Result<Traces> {
+    Ok(tabane_survey::read_folder(folder)?)
+}
+
+/// The loads of a server in a part of the time line, for each resource; where there is no sample there was no server.
+pub fn rows(traces: &Traces, server: usize, bins: std::ops::Range<usize>) -> [Vec<u32>; 4] {
+    METRICS.map(|metrics| {
+        let mut sum = vec![0; bins.len()];
+        for row in metrics.iter().filter_map(|metric| traces.of(server, *metric)) {
+            let samples = row[bins.clone()].iter().map(|value| if *value == NO_SAMPLE { 0 } else { *value });
+            sum.iter_mut().zip(samples).for_each(|(sum, value)| *sum += value);
+        }
+        sum
+    })
+}
+
+pub fn demand(rows: &[[Vec<u32>; 4]]) -> Demand {
+    let bins: Vec<usize> = rows[0].iter().map(Vec::len).collect();
+    let mut builder = DemandBuilder::new(&bins, rows.len());
+    for row in rows {
+        builder.push(&row.each_ref().map(Vec::as_slice));
+    }
+    builder.finish()
+}
+
+/// Each week of each VM as a server of its own.
+pub fn weeks(traces: &Traces) -> Result<Value> {
+    let weeks = traces.grid.bins / WEEK;
+    let each = (0..weeks).flat_map(|week| (0..traces.servers.len()).map(move |server| (week, server)));
+    let rows: Vec<_> =
+        each.map(|(week, server)| rows(traces, server, week * WEEK..(week + 1) * WEEK)).collect();
+    let problem = problem(demand(&rows), &CAPACITY)?;
+    let (_, told) = solved(&problem, LIMIT)?;
+    Ok(json!({
+        "vm_weeks": rows.len(),
+        "ours": told,
+        "hosts_wanted": 40,
+        "bound_wanted": 39,
+        "peers": {
+            "sum_of_peaks": peers::hosts(&rows, 1.0, &CAPACITY)?,
+            "first_fit_in_time": peers::first_fit_in_time(&rows, &CAPACITY)?.len(),
+            "first_fit_by_p99": peers::hosts(&rows, 0.99, &CAPACITY)?,
+            "first_fit_by_p95": peers::hosts(&rows, 0.95, &CAPACITY)?,
+        },
+    }))
+}

@@ -1,0 +1,85 @@
+//! Plans of the first half of the month, judged by the second half: hosts, and the share of host-samples at which a host
+//! has less than its servers ask for. Sizes by percentile and by mean and deviation are packed and judged alike.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tabane_model::Traces;
+
+use super::{
+    bitbrains::{CAPACITY, demand, rows},
+    peers, problem, solved,
+};
+use crate::Result;
+
+const LIMIT: Duration = Duration::from_secs(5);
+/// Bins of a day.
+const DAY: usize = 288;
+
+type Rows = Vec<[Vec<u32>; 4]>;
+
+pub fn figures(traces: &Traces) -> Result<Value> {
+    let (half, all) = (traces.grid.bins / 2, traces.grid.bins);
+    let part = |bins: std::ops::Range<usize>| -> Rows {
+        (0..traces.servers.len()).map(|server| rows(traces, server, bins.clone())).collect()
+    };
+    let (earlier, later) = (part(0..half), part(half..all));
+    let filled = |fill: f64| CAPACITY.map(|most| (f64::from(most) * fill) as u32);
+    let mut ours = Vec::new();
+    for fill in [1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8] {
+        let problem = problem(demand(&earlier), &filled(fill))?;
+        let (packing, _) = solved(&problem, LIMIT)?;
+        let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
+        ours.push(told(&later, &hosts, json!({ "fill": fill })));
+    }
+    let mut theirs = Vec::new();
+    for fill in [1.0, 0.9] {
+        for share in [0.9, 0.95, 0.99, 1.0] {
+            let sizes = sizes(&earlier, |row| peers::percentile(row, share));
+            let hosts = peers::first_fit(&sizes, &filled(fill))?;
+            theirs.push(told(&later, &hosts, json!({ "fill": fill, "percentile": share * 100.0 })));
+        }
+        let hosts = peers::first_fit_in_time(&earlier, &filled(fill))?;
+        theirs.push(told(&later, &hosts, json!({ "fill": fill, "first_fit": "in time" })));
+        for k in [1.0, 2.0, 3.0] {
+            let hosts = peers::first_fit(&sizes(&earlier, |row| mean_and(row, k)), &filled(fill))?;
+            theirs.push(told(&later, &hosts, json!({ "fill": fill, "mean_and_sigmas": k })));
+        }
+    }
+    // A day is no history: its plan must not look safe.
+    let day: Rows = part(half - DAY..half);
+    let (packing, _) = solved(&problem(demand(&day), &CAPACITY)?, LIMIT)?;
+    let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
+    Ok(json!({
+        "ours": ours,
+        "peers": theirs,
+        "of_one_day_alone": told(&later, &hosts, json!({ "fill": 1.0 })),
+    }))
+}
+
+fn sizes(rows: &Rows, of: impl Fn(&[u32]) -> u32) -> Vec<[u32; 4]> {
+    rows.iter().map(|row| row.each_ref().map(|values| of(values))).collect()
+}
+
+fn mean_and(values: &[u32], sigmas: f64) -> u32 {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+    let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
+    (mean + sigmas * variance.sqrt()) as u32
+}
+
+fn told(rows: &Rows, hosts: &[Vec<usize>], mut by: Value) -> Value {
+    let bins = rows[0][0].len();
+    let over = |servers: &Vec<usize>| {
+        let is_over = |bin: usize| {
+            (0..4).any(|r| {
+                servers.iter().map(|s| u64::from(rows[*s][r][bin])).sum::<u64>() > u64::from(CAPACITY[r])
+            })
+        };
+        (0..bins).filter(|bin| is_over(*bin)).count()
+    };
+    let share = hosts.iter().map(over).sum::<usize>() as f64 / (hosts.len() * bins) as f64;
+    by["hosts"] = hosts.len().into();
+    by["overloaded_percent"] = ((share * 1e6).round() / 1e4).into();
+    by
+}
