@@ -9,8 +9,8 @@ use super::Problem;
 
 /// Rounding functions that are tried, by the number of parts of a host.
 const PARTS_MAX: u32 = 30;
-/// Moments at which functions are tried: those with the most volume.
-const MOMENTS_MAX: usize = 2_000;
+/// Moments times servers at which functions are tried: those moments with the most volume.
+const SIZES_MAX: usize = 4_000_000;
 
 /// A dual feasible function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
     }
     moments.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut best = (0, Certificate::Nothing);
-    for (share, dimension, bin) in moments.into_iter().take(MOMENTS_MAX) {
+    for (share, dimension, bin) in moments.into_iter().take((SIZES_MAX / placed.len()).max(1)) {
         // No function makes more than twice of it, nor of what is small much at all.
         if share * 2.0 < best.0 as f64 {
             break;

@@ -12,9 +12,10 @@ use tabane_model::{HostType, PlanPolicy, Traces};
 
 use super::{
     PlanError,
+    make::placed,
     needs::{self, Resource},
 };
-use crate::pack::{Demand, Packing, construct};
+use crate::pack::{Demand, Packing, construct, improve, lower_bound};
 
 /// Less than this is no history to judge by.
 const DAYS_MIN: usize = 4;
@@ -22,6 +23,8 @@ const DAY_S: usize = 86_400;
 /// Fills that are tried, as parts of the policy's own.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
 const ROUNDS: usize = 40;
+/// Attempts at better plans: what is judged has to be as tight as what is made.
+const TURNS: u64 = 4_000;
 
 /// A fill, and the share of overloaded host-samples that it had on loads it was not made from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +52,9 @@ pub(super) fn margin(
     for part in FILLS {
         let fill = policy.fill_max * part;
         let problem = needs::problem(earlier.clone(), hosts, resources, policy.objective, fill)?;
-        let packing = construct(&problem);
+        let first = construct(&problem);
+        let bound = lower_bound(&problem, &placed(&first)).cost;
+        let packing = improve(&problem, first, bound, policy.seed, 1, &|turns, _| turns >= TURNS).packing;
         let held_out = overloaded_share(&later, &packing, &capacities(hosts, resources));
         last = Some(Margin { fill, held_out });
         if held_out <= policy.overload_share {
