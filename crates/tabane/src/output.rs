@@ -25,6 +25,11 @@ fn or_dash(text: Option<impl ToString>) -> String {
     text.map_or_else(|| "-".into(), |t| t.to_string())
 }
 
+/// `1 host`, `2 hosts`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// How long ago, in the largest unit that says enough.
 pub fn age(at: Option<Timestamp>) -> String {
     let Some(at) = at else { return "-".into() };

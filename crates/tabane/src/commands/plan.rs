@@ -21,7 +21,8 @@ use super::DONE;
 use crate::{
     arguments::{Form, PlanCommand, PlanMake, PlanVerify},
     context::Context,
-    output, progress,
+    output::{self, counted},
+    progress,
 };
 
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -98,17 +99,18 @@ fn verify_plan(arguments: &PlanVerify) -> Result<ExitCode> {
     if faults.is_empty() {
         let servers: usize = plan.hosts.iter().map(|host| host.servers.len()).sum();
         println!(
-            "proved: {servers} servers on {} hosts keep every constraint at each of {} moments, and no plan has fewer than {} hosts",
-            used(&plan),
+            "proved: {} on {} keep every constraint at each of {} moments, and no plan has fewer than {}",
+            counted(servers, "server"),
+            counted(used(&plan), "host"),
             traces.grid.bins,
-            plan.lower_bound.hosts
+            counted(plan.lower_bound.hosts as usize, "host")
         );
         return Ok(DONE);
     }
     for fault in &faults {
         println!("fault: {fault}");
     }
-    println!("{} faults: this plan does not keep what it promises", faults.len());
+    println!("{}: this plan does not keep what it promises", counted(faults.len(), "fault"));
     Ok(ExitCode::FAILURE)
 }
 
@@ -120,7 +122,12 @@ fn tell(plan: &Plan) {
     let servers: usize = plan.hosts.iter().map(|host| host.servers.len()).sum();
     let (used, bound) = (used(plan), plan.lower_bound.hosts);
     let spare = plan.hosts.len() - used;
-    println!("{servers} servers on {used} hosts, and {spare} spare; no plan has fewer than {bound} hosts");
+    println!(
+        "{} on {}, and {spare} spare; no plan has fewer than {}",
+        counted(servers, "server"),
+        counted(used, "host"),
+        counted(bound as usize, "host")
+    );
     for kind in &plan.assumptions.host_types {
         let count = plan.hosts.iter().filter(|host| host.host_type == kind.name).count();
         if count > 0 {

@@ -12,6 +12,7 @@ use tabane_survey::collect::{self, Options, Progress, Target};
 
 use crate::{
     arguments::{SurveyCommand, SurveyExport, SurveyRun},
+    output::counted,
     progress,
 };
 
@@ -36,7 +37,8 @@ impl Known {
         let reached = self.samples.keys().filter(|target| !self.lost.contains_key(target)).count();
         let samples: u64 = self.samples.values().sum();
         let lost = self.lost.iter().next().map(|(target, why)| format!("; {target}: {why}"));
-        format!("{reached} of {all} servers reached, {samples} samples{}", lost.unwrap_or_default())
+        let (all, samples) = (counted(all, "server"), counted(samples as usize, "sample"));
+        format!("{reached} of {all} reached, {samples}{}", lost.unwrap_or_default())
     }
 }
 
@@ -133,12 +135,7 @@ fn export_traces(arguments: &SurveyExport) -> Result<()> {
     for finding in &exported.findings {
         println!("{finding}");
     }
-    println!(
-        "{} servers in {} bins of {} s: {}",
-        exported.servers,
-        exported.bins,
-        arguments.bin,
-        arguments.to.display()
-    );
+    let (servers, bins) = (counted(exported.servers, "server"), counted(exported.bins, "bin"));
+    println!("{servers} in {bins} of {} s: {}", arguments.bin, arguments.to.display());
     Ok(())
 }

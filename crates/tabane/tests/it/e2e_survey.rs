@@ -123,7 +123,7 @@ fn e2e_a_survey_goes_on_whatever_is_cut_short_and_leaves_nothing_behind() {
     let mut run = survey.start();
     survey.eventually("it goes on", || survey.samples() > seen + 2);
     signal(&mut run, "-INT");
-    assert!(survey.said().contains("1 of 1 servers reached"), "{}", survey.said());
+    assert!(survey.said().contains("1 of 1 server reached"), "{}", survey.said());
     survey.eventually("nothing runs on the source", || !survey.sshd.sessions().into_iter().any(is_shell));
     assert_eq!(home(), before, "nothing is left in the home");
 
@@ -138,7 +138,7 @@ fn a_plan_is_made_of_it(folder: &Path, collection: &Path) {
         told.stdout_text()
     };
     let told = ok(&["survey", "export", collection.to_str().unwrap(), "--to", "traces", "--bin", "5"]);
-    assert!(told.contains("1 servers in "), "{told}");
+    assert!(told.contains("1 server in "), "{told}");
     let servers = std::fs::read_to_string(traces.join("servers.csv")).unwrap();
     let cores = std::thread::available_parallelism().unwrap().to_string();
     let row: Vec<&str> = servers.lines().nth(1).unwrap().split(',').collect();
@@ -161,7 +161,7 @@ fn a_plan_is_made_of_it(folder: &Path, collection: &Path) {
     std::fs::write(folder.join("hosts.toml"), hosts).unwrap();
     let plan = ["plan", "make", "--traces", "traces", "--hosts", "hosts.toml", "--out", "plan.json"];
     let told = ok(&[&plan[..], &["--time-limit", "1"]].concat());
-    assert!(told.contains("1 servers on 1 hosts") && told.contains("the traces are too short"), "{told}");
+    assert!(told.contains("1 server on 1 host") && told.contains("the traces are too short"), "{told}");
     ok(&["plan", "verify", "plan.json", "--traces", "traces"]);
 }
 

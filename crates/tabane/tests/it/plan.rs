@@ -53,10 +53,10 @@ fn a_plan_is_made_and_proved_again_by_whoever_has_the_loads() {
     let made = make(folder.path());
     assert!(made.status.success(), "{}", made.all_text());
     let told = made.stdout_text();
-    assert!(told.contains("10 servers on 1 hosts, and 1 spare; no plan has fewer than 1 hosts"), "{told}");
+    assert!(told.contains("10 servers on 1 host, and 1 spare; no plan has fewer than 1 host"), "{told}");
     let proved = verify(folder.path());
     assert!(proved.status.success(), "{}", proved.all_text());
-    assert!(proved.stdout_text().starts_with("proved: 10 servers on 1 hosts"), "{}", proved.all_text());
+    assert!(proved.stdout_text().starts_with("proved: 10 servers on 1 host"), "{}", proved.all_text());
 
     // Somebody makes it look better than it is.
     let path = folder.path().join("plan.json");
