@@ -18,3 +18,4 @@ mod text;
 pub use error::{Error, Place, Result};
 pub use folder::read_folder;
 pub use matrix::Matrix;
+pub use text::{read as read_text, replace};

@@ -1,6 +1,10 @@
 //! Files as text: unpacked, bounded, in whatever encoding spreadsheets write.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+};
 
 use encoding_rs::{Encoding, SHIFT_JIS, UTF_8};
 use flate2::read::MultiGzDecoder;
@@ -14,7 +18,7 @@ pub fn read(path: &Path, limit_bytes: u64) -> Result<String> {
     let failed = |source| Error::Read { file: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut head = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut head).map_err(failed)?;
+    Read::by_ref(&mut file).take(2).read_to_end(&mut head).map_err(failed)?;
     let packed = head == GZIP;
     let whole = std::io::Cursor::new(head).chain(file);
     let mut bytes = Vec::new();
@@ -51,10 +55,21 @@ fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     if wrong { Err(Error::Encoding { file: path.to_owned(), offset: 0 }) } else { Ok(text.into_owned()) }
 }
 
+/// Writes a file new, syncs it, and gives it its name: there is the old content or the new one, and nothing between.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let failed = |source| Error::Write { file: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = folder.join(name);
+    let mut file = File::create(&new).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&new, path).map_err(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn read_back(bytes: &[u8], limit: u64) -> Result<String> {

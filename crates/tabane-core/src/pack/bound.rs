@@ -75,8 +75,7 @@ pub struct Bound {
 pub fn lower_bound(problem: &Problem, placed: &[usize]) -> Bound {
     let mut best = (0, Certificate::Nothing);
     if !placed.is_empty() {
-        best = by_moments(problem, placed).max_by_hosts(best);
-        best = by_groups(problem, placed).max_by_hosts(best);
+        best = larger(by_groups(problem, placed), by_moments(problem, placed));
     }
     let (hosts, hosts_by) = best;
     let cheapest = cheapest(problem, hosts);
@@ -89,30 +88,14 @@ pub fn lower_bound(problem: &Problem, placed: &[usize]) -> Bound {
     }
 }
 
-trait Larger {
-    fn max_by_hosts(self, other: Self) -> Self;
-}
-
-impl Larger for (usize, Certificate) {
-    fn max_by_hosts(self, other: Self) -> Self {
-        if self.0 > other.0 { self } else { other }
-    }
+/// The one with more hosts; of equals the first.
+fn larger(one: (usize, Certificate), other: (usize, Certificate)) -> (usize, Certificate) {
+    if other.0 > one.0 { other } else { one }
 }
 
 /// The largest of all kinds, with which as few hosts are needed as can be.
 pub(super) fn largest_capacity(problem: &Problem, dimension: usize) -> u32 {
     problem.kinds().iter().map(|kind| kind.capacity[dimension]).max().unwrap_or(0)
-}
-
-/// The sum over the servers at each bin.
-fn totals(problem: &Problem, placed: &[usize], dimension: usize) -> Vec<u64> {
-    let mut totals = vec![0; problem.demand().bins(dimension)];
-    for server in placed {
-        for (total, value) in totals.iter_mut().zip(problem.demand().of(*server, dimension)) {
-            *total += u64::from(*value);
-        }
-    }
-    totals
 }
 
 fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
@@ -122,14 +105,14 @@ fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
         if capacity == 0 {
             continue;
         }
-        let totals = totals(problem, placed, dimension);
+        let totals = problem.demand().sum(placed.iter().copied(), dimension);
         let shares = totals.iter().map(|total| *total as f64 / f64::from(capacity)).enumerate();
         moments.extend(shares.map(|(bin, share)| (share, dimension, bin)));
     }
     moments.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut best = (0, Certificate::Nothing);
     for (share, dimension, bin) in moments.into_iter().take((SIZES_MAX / placed.len()).max(1)) {
-        // No function makes more than twice of it, nor of what is small much at all.
+        // A function that makes more than twice of it is not looked for.
         if share * 2.0 < best.0 as f64 {
             break;
         }
@@ -138,7 +121,7 @@ fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
         let steps = std::iter::once(Step::Volume).chain((1..=PARTS_MAX).map(Step::Parts));
         for step in steps.chain(fringes(&sizes, capacity)) {
             let hosts = hosts_of(&sizes, step, capacity);
-            best = (hosts, Certificate::Moment { dimension, bin, step }).max_by_hosts(best);
+            best = larger(best, (hosts, Certificate::Moment { dimension, bin, step }));
         }
     }
     best
@@ -202,7 +185,7 @@ pub(super) fn cheapest_mixture(problem: &Problem, dimension: usize, amount: f64)
 fn dearest_moment(problem: &Problem, placed: &[usize]) -> Option<(f64, usize, usize)> {
     let mut dearest: Option<(f64, usize, usize)> = None;
     for dimension in 0..problem.demand().dimensions() {
-        let totals = totals(problem, placed, dimension);
+        let totals = problem.demand().sum(placed.iter().copied(), dimension);
         // Cost grows with the amount, so the moment with the most is the dearest.
         let Some((bin, most)) = totals.iter().enumerate().max_by_key(|(_, total)| **total) else { continue };
         let cost = cheapest_mixture(problem, dimension, *most as f64);

@@ -8,9 +8,8 @@ use super::{Crowd, Load, Packed, Packing, Problem};
 ///
 /// Costs servers × hosts × blocks, a few times for each kind.
 pub fn construct(problem: &Problem) -> Packing {
-    let homeless: Vec<usize> = (0..problem.demand().servers())
-        .filter(|server| !(0..problem.kinds().len()).any(|kind| problem.fits_alone(*server, kind)))
-        .collect();
+    let homeless: Vec<usize> =
+        (0..problem.demand().servers()).filter(|server| !problem.fits_any(*server)).collect();
     let by_value = by_value(problem);
     let tried = by_value.iter().map(|preferred| {
         let mut kinds = by_value.clone();

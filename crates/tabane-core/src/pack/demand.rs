@@ -45,13 +45,18 @@ impl Demand {
 
     /// The sum of all servers, for each bin of a dimension.
     pub fn total(&self, dimension: usize) -> Vec<u64> {
-        let mut total = vec![0; self.bins[dimension]];
-        for server in 0..self.servers {
-            for (sum, value) in total.iter_mut().zip(self.of(server, dimension)) {
+        self.sum(0..self.servers, dimension)
+    }
+
+    /// The sum of these servers, for each bin of a dimension.
+    pub fn sum(&self, servers: impl IntoIterator<Item = usize>, dimension: usize) -> Vec<u64> {
+        let mut sums = vec![0; self.bins[dimension]];
+        for server in servers {
+            for (sum, value) in sums.iter_mut().zip(self.of(server, dimension)) {
                 *sum += u64::from(*value);
             }
         }
-        total
+        sums
     }
 
     pub(super) fn row(&self, server: usize) -> &[u32] {

@@ -141,10 +141,8 @@ impl Worker<'_> {
     /// The best packing with some change that makes it cheaper. `None` if there is nothing to be gained.
     fn attempt(&mut self, base: &Packing) -> Option<Attempt> {
         let problem = self.problem;
-        let is_homeless =
-            |server: &usize| !(0..problem.kinds().len()).any(|kind| problem.fits_alone(*server, kind));
         let (homeless, mut pending): (Vec<usize>, Vec<usize>) =
-            base.unplaced.iter().copied().partition(is_homeless);
+            base.unplaced.iter().copied().partition(|server| !problem.fits_any(*server));
         let mut kinds: Vec<usize> = base.hosts.iter().map(|host| host.kind).collect();
         let mut servers: Vec<Vec<usize>> = base.hosts.iter().map(|host| host.servers.clone()).collect();
         if pending.is_empty() {

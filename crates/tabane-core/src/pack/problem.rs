@@ -70,6 +70,11 @@ impl Problem {
         self.allowed.insert(server, allowed);
     }
 
+    /// Gives each kind another price.
+    pub fn set_prices(&mut self, prices: &[f64]) {
+        self.kinds.iter_mut().zip(prices).for_each(|(kind, price)| kind.price = *price);
+    }
+
     pub fn demand(&self) -> &Demand {
         &self.demand
     }
@@ -89,6 +94,11 @@ impl Problem {
 
     pub fn may(&self, server: usize, kind: usize) -> bool {
         self.allowed.get(&server).is_none_or(|allowed| allowed[kind])
+    }
+
+    /// Whether the server fits an empty host of any kind.
+    pub fn fits_any(&self, server: usize) -> bool {
+        (0..self.kinds.len()).any(|kind| self.fits_alone(server, kind))
     }
 
     /// Whether the server fits a host of this kind that is empty.

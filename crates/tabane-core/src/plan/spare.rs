@@ -34,11 +34,6 @@ pub(super) fn takes_over(problem: &Problem, packing: &Packing, host: usize, kind
     let demand = problem.demand();
     servers.iter().all(|server| problem.may(*server, kind))
         && problem.kinds()[kind].capacity.iter().enumerate().all(|(dimension, most)| {
-            let mut sums = vec![0u64; demand.bins(dimension)];
-            for server in servers {
-                let values = demand.of(*server, dimension);
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += u64::from(*value));
-            }
-            sums.into_iter().all(|sum| sum <= u64::from(*most))
+            demand.sum(servers.iter().copied(), dimension).into_iter().all(|sum| sum <= u64::from(*most))
         })
 }

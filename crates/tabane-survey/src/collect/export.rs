@@ -10,7 +10,7 @@ use super::{
     recording,
     session::{INVENTORY, SAMPLES, SERVERS},
 };
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, replace};
 
 /// Where a source does not say how fast its cores are.
 const CORE_MHZ_UNKNOWN: u32 = 2_000;
@@ -116,16 +116,4 @@ fn tell(name: &str, odd: Oddities, row: &[u32], findings: &mut Vec<String>) {
     if !told.is_empty() {
         findings.push(format!("{name}: {}", told.join(", ")));
     }
-}
-
-/// New, synced, renamed.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    let failed = |source| Error::Write { file: path.to_owned(), source };
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&new, path).map_err(failed)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }

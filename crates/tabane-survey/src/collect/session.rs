@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{Counters, Inventory, Recording, Sample, Target, counters::LINES_MAX};
-use crate::{Error, Result};
+use crate::{Error, Result, replace};
 
 pub(super) const SERVERS: &str = "servers";
 pub(super) const INVENTORY: &str = "inventory.txt";
@@ -108,9 +108,7 @@ impl Session {
             Ok(Err(why)) => return Ok(Err(why)),
             Err(_) => return Ok(Err(format!("no answer in {} s", INVENTORY_TIMEOUT.as_secs()))),
         };
-        let (path, new) = (self.place.join(INVENTORY), self.place.join("inventory.new"));
-        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path));
-        written.map_err(|source| Error::Write { file: path, source })?;
+        replace(&self.place.join(INVENTORY), &text)?;
         (self.tell)(&self.target, Progress::Reached { inventory: Box::new(inventory) });
         Ok(Ok(()))
     }

@@ -1,7 +1,6 @@
 //! Plans are made and judged here, from files; no server is asked.
 
 use std::{
-    io::Write,
     path::Path,
     process::ExitCode,
     sync::{
@@ -91,7 +90,7 @@ fn unit(policy: &PlanPolicy) -> &'static str {
 }
 
 fn verify_plan(arguments: &PlanVerify) -> Result<ExitCode> {
-    let text = read_bounded(&arguments.plan)?;
+    let text = tabane_survey::read_text(&arguments.plan, FILE_BYTES_MAX)?;
     let plan: Plan =
         serde_json::from_str(&text).with_context(|| format!("{} is no plan", arguments.plan.display()))?;
     let traces = read_traces(&arguments.traces)?;
@@ -157,20 +156,9 @@ fn read_traces(folder: &Path) -> Result<Traces> {
         .with_context(|| format!("cannot read the traces in {}", folder.display()))
 }
 
-fn read_bounded(path: &Path) -> Result<String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    read.with_context(|| format!("cannot read {}", path.display()))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        bail!("{} has more than {} MiB", path.display(), FILE_BYTES_MAX >> 20);
-    }
-    Ok(text)
-}
-
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    toml::from_str(&read_bounded(path)?).with_context(|| format!("{} is not as it should be", path.display()))
+    toml::from_str(&tabane_survey::read_text(path, FILE_BYTES_MAX)?)
+        .with_context(|| format!("{} is not as it should be", path.display()))
 }
 
 fn sound(path: &Path, faults: Faults) -> Result<()> {
@@ -178,17 +166,6 @@ fn sound(path: &Path, faults: Faults) -> Result<()> {
     bail!("{}: {}: {}; {}", path.display(), fault.field, fault.message, fault.hint)
 }
 
-/// New, synced, renamed: there is the old plan or the new one, and nothing between.
 fn write(path: &Path, plan: &Plan) -> Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = path.file_name().with_context(failed)?.to_owned();
-    name.push(".new");
-    let new = folder.join(name);
-    let mut file = std::fs::File::create(&new).with_context(failed)?;
-    let mut text = serde_json::to_vec_pretty(plan)?;
-    text.push(b'\n');
-    file.write_all(&text).and_then(|()| file.sync_all()).with_context(failed)?;
-    std::fs::rename(&new, path).with_context(failed)?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(failed)
+    Ok(tabane_survey::replace(path, &(serde_json::to_string_pretty(plan)? + "\n"))?)
 }

@@ -84,7 +84,9 @@ async fn collect_loads(arguments: SurveyRun) -> Result<()> {
                 known.samples.insert(target.clone(), samples);
             }
             Progress::Lost { why, again_in } => {
-                say(&shown, &format!("{target}: {why}; tried again in {} s", again_in.as_secs()));
+                let unknown = why.contains("Host key verification failed");
+                let next = if unknown { " (see its key and accept it by `ssh`, once)" } else { "" };
+                say(&shown, &format!("{target}: {why}{next}; tried again in {} s", again_in.as_secs()));
                 known.lost.insert(target.clone(), why);
             }
         }
@@ -119,11 +121,7 @@ fn say(bar: &indicatif::ProgressBar, text: &str) {
 
 /// A server on each line; empty lines, and what is behind a `#`, count nothing.
 fn read_list(path: &Path) -> Result<Vec<Target>> {
-    use std::io::Read;
-    let failed = || format!("cannot read {}", path.display());
-    let mut text = String::new();
-    let file = std::fs::File::open(path).with_context(failed)?;
-    file.take(LIST_BYTES_MAX).read_to_string(&mut text).with_context(failed)?;
+    let text = tabane_survey::read_text(path, LIST_BYTES_MAX)?;
     let lines =
         text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or("").trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty());
