@@ -21,7 +21,7 @@ pub use verify::{Fault, verify};
 
 #[derive(Debug, Error)]
 pub enum PlanError {
-    #[error("no server has a load to plan with")]
+    #[error("no server has a load to plan with: the rows of the matrices have to be named as in servers.csv")]
     NoServer,
     #[error("there is no load of {resource}, which {wanted_by}")]
     NotMeasured { resource: &'static str, wanted_by: &'static str },

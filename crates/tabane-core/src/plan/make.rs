@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use tabane_model::{
-    Assumptions, DataQuality, HostTypes, LowerBound, NO_SAMPLE, PLAN_VERSION, Plan, PlanPolicy, PlanResource,
-    PlannedHost, Proof, Traces, UnplacedServer,
+    Assumptions, DataQuality, HostTypes, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan, PlanPolicy,
+    PlanResource, PlannedHost, Proof, Traces, UnplacedServer,
 };
 
 use super::{
@@ -33,12 +33,14 @@ pub fn make(
     let margin = risk::margin(traces, &servers, &resources, kinds, policy)?;
     let fill = margin.map_or(policy.fill_max, |margin| margin.fill);
     let demand = needs::demand(traces, &servers, &resources, policy.gaps, 0..traces.grid.bins);
-    let problem = needs::problem(demand, kinds, &resources, policy.objective, fill)?;
+    let mut problem = needs::problem(demand, kinds, &resources, policy.objective, fill)?;
 
     let first = construct(&problem);
-    let placed: Vec<usize> = placed(&first);
-    let bound = lower_bound(&problem, &placed);
-    let packing = improve(&problem, first, bound.cost, policy.seed, workers, stop).packing;
+    let enough = lower_bound(&problem, &placed(&first)).cost;
+    let packing = improve(&problem, first, enough, policy.seed, workers, stop).packing;
+    // Whatever was looked for, the plan's costs are money.
+    problem.set_prices(&needs::prices(kinds, Objective::Cost));
+    let bound = lower_bound(&problem, &placed(&packing));
 
     let mut notes = vec![
         "No hypervisor is on every vendor's list: look each product's support for QEMU/KVM up before it is moved."
@@ -118,11 +120,7 @@ fn planned_hosts(
     let of = |(at, host): (usize, &crate::pack::Packed)| {
         let kind = &hosts.host_type[host.kind];
         let peak = |(dimension, resource): (usize, &Resource)| {
-            let mut sums = vec![0u64; problem.demand().bins(dimension)];
-            for server in &host.servers {
-                let values = problem.demand().of(*server, dimension);
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += u64::from(*value));
-            }
+            let sums = problem.demand().sum(host.servers.iter().copied(), dimension);
             let most = sums.into_iter().max().unwrap_or(0) as f64;
             PlanResource {
                 resource: resource.name.into(),
@@ -152,8 +150,7 @@ fn unplaced(traces: &Traces, problem: &Problem, packing: &Packing, servers: &[us
         })
         .collect();
     list.extend(packing.unplaced.iter().map(|server| {
-        let fits = (0..problem.kinds().len()).any(|kind| problem.fits_alone(*server, kind));
-        let reason = if fits {
+        let reason = if problem.fits_any(*server) {
             "there are not enough hosts of the kinds it fits"
         } else {
             "it is larger than any host"

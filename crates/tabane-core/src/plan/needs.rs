@@ -69,11 +69,14 @@ pub(super) fn resources(
 ) -> Result<Vec<Resource>, PlanError> {
     let measured = |resource: &Resource| resource.metrics.iter().any(|m| traces.series.contains_key(m));
     if !measured(&CPU) {
-        return Err(PlanError::NotMeasured { resource: CPU.name, wanted_by: "every plan stands on" });
+        return Err(PlanError::NotMeasured {
+            resource: CPU.name,
+            wanted_by: "every plan stands on: add cpu_mhz.csv to the traces",
+        });
     }
     let configured = policy.memory == MemoryBasis::Configured;
     if !configured && !measured(&MEMORY) {
-        let wanted_by = "the policy asks for by memory = \"active\"";
+        let wanted_by = "memory = \"active\" asks for: add mem_mib.csv to the traces, or let the policy say \"configured\"";
         return Err(PlanError::NotMeasured { resource: MEMORY.name, wanted_by });
     }
     let limited = |resource: &Resource| hosts.iter().any(|host| (resource.of_host)(host).is_some());
@@ -136,13 +139,19 @@ pub(super) fn kinds(
     objective: Objective,
     fill: f64,
 ) -> Vec<Kind> {
-    let of = |host: &HostType| Kind {
+    let of = |(host, price): (&HostType, f64)| Kind {
         capacity: resources.iter().map(|r| (f64::from(r.capacity(host)) * fill) as u32).collect(),
-        price: match objective {
-            Objective::Hosts => 1.0,
-            Objective::Cost => host.price,
-        },
+        price,
         count: host.count.map(|count| count as usize),
+    };
+    hosts.iter().zip(prices(hosts, objective)).map(of).collect()
+}
+
+/// What hosts count.
+pub(super) fn prices(hosts: &[HostType], objective: Objective) -> Vec<f64> {
+    let of = |host: &HostType| match objective {
+        Objective::Hosts => 1.0,
+        Objective::Cost => host.price,
     };
     hosts.iter().map(of).collect()
 }

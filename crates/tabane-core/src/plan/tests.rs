@@ -72,6 +72,8 @@ fn servers_that_are_never_busy_together_share_a_host() {
     assert_eq!((used.len(), used[0].servers.len()), (1, 12));
     assert_eq!((plan.lower_bound.hosts, plan.failures_absorbed), (1, 1));
     assert_eq!(plan.predicted_overload_share, Some(0.0));
+    // Hosts were to be few, and costs are money all the same.
+    assert!(plan.lower_bound.cost >= 10.0 && plan.lower_bound.cost <= plan.cost, "{}", plan.lower_bound.cost);
     // Their days are alike, so no shift makes them meet.
     assert_eq!(used[0].overload_probability, Some(0.0));
 }
@@ -89,14 +91,14 @@ fn configured_memory_counts_where_the_policy_says_so() {
 fn what_is_missing_is_never_taken_for_idle_unless_asked() {
     let mut traces = traces(8);
     let bins = traces.grid.bins;
-    // The busy hours of the first server are lost, all but one.
+    // Of the first server only its own busy hours are known, when no other is busy.
     let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
-    cpu[..bins].iter_mut().skip(DAY).filter(|value| **value > 1_000).for_each(|value| *value = NO_SAMPLE);
+    cpu[..bins].iter_mut().filter(|value| **value < 1_000).for_each(|value| *value = NO_SAMPLE);
     let careful = made(&traces, &policy());
     let bold = made(&traces, &PlanPolicy { gaps: Gaps::Zero, ..policy() });
     assert!(careful.data_quality.missing_share > 0.0);
     let peak = |plan: &Plan| plan.hosts[0].peaks[0].share;
-    assert!(peak(&careful) >= peak(&bold));
+    assert!(peak(&careful) > 1.5 * peak(&bold), "{} and {}", peak(&careful), peak(&bold));
     assert_eq!(verify(&careful, &traces).len(), 0);
     assert_eq!(verify(&bold, &traces).len(), 0);
 }

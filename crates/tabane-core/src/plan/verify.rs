@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tabane_model::{HostTypes, PLAN_VERSION, Plan, Proof, Traces};
+use tabane_model::{HostTypes, Objective, PLAN_VERSION, Plan, Proof, Traces};
 use thiserror::Error;
 
 use super::{PlanError, make::placed, needs, spare};
@@ -57,8 +57,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         (0..traces.servers.len()).filter(|server| traces.is_measured(*server)).collect();
     let made = needs::resources(traces, &types.host_type, &assumed.policy).and_then(|resources| {
         let demand = needs::demand(traces, &servers, &resources, assumed.policy.gaps, 0..traces.grid.bins);
-        let problem =
-            needs::problem(demand, &types.host_type, &resources, assumed.policy.objective, assumed.fill)?;
+        let problem = needs::problem(demand, &types.host_type, &resources, Objective::Cost, assumed.fill)?;
         Ok((resources, problem))
     });
     let (resources, problem) = match made {
