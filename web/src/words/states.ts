@@ -93,6 +93,7 @@ const WORDS: Record<string, MessageDescriptor> = {
   io_error: msg({ context: "reason", message: "storage error" }),
   io_resumed: msg({ context: "reason", message: "storage well again" }),
   step_failed: msg({ context: "reason", message: "step failed" }),
+  waiting: msg({ context: "reason", message: "waits" }),
   merge_failed: msg({ context: "reason", message: "merge failed" }),
   reverted: msg({ context: "reason", message: "reverted" }),
   snapshot_taken: msg({ context: "reason", message: "snapshot taken" }),

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::{
     console::Console,
     layers::{Layered, Offline},
+    obstacle::Obstacle,
     record::Record,
     state::{Ended, Reason, Running, State},
 };
@@ -95,7 +96,7 @@ pub fn spawn(shared: Arc<Shared>, vm: &Vm) -> Handle {
         guest: None,
         guest_asked_at: None,
         conditions: None,
-        failure: None,
+        obstacle: None,
         failures: 0,
         layered: Default::default(),
         records: Default::default(),
@@ -133,8 +134,8 @@ pub(super) struct Driver {
     pub guest_asked_at: Option<Instant>,
     /// What was told last: the server's view of it comes back late, and would make each look a change.
     pub conditions: Option<Vec<Condition>>,
-    /// Why the last step failed.
-    pub failure: Option<String>,
+    /// What the last step met.
+    pub obstacle: Option<Obstacle>,
     failures: u32,
     /// Disks with their layers, by their names inside the VM.
     pub layered: BTreeMap<Name, Layered>,
@@ -204,11 +205,11 @@ impl Driver {
                 // Disks that are to grow do so while the VM runs.
                 self.prepare(vm).await?;
             }
-            self.failure = None;
+            self.obstacle = None;
             return Ok(Turn::Rest(None));
         };
         if let Step::Wait(until) = step {
-            self.failure = None;
+            self.obstacle = None;
             let span = until.duration_since(now);
             return Ok(Turn::Rest(Some(
                 Duration::try_from(span).unwrap_or_default() + Duration::from_millis(1),
@@ -217,7 +218,7 @@ impl Driver {
         tracing::debug!(vm = %self.name, ?step, "step");
         let last = step == Step::CleanUp;
         self.take(vm, step).await?;
-        self.failure = None;
+        self.obstacle = None;
         if last {
             // Its end is told; nothing may be told after that.
             return Ok(Turn::Done);
@@ -441,26 +442,28 @@ impl Driver {
     }
 
     fn failed(&mut self, vm: &Vm, error: &Error) -> Duration {
-        let told = error.told();
-        if self.failure.as_deref() != Some(&told) {
-            if matches!(error, Error::NotYet(_)) {
-                tracing::debug!(vm = %self.name, told, "waiting");
-            } else {
-                self.shared.reporter.event(
+        let met = Obstacle::of(error);
+        if self.obstacle.as_ref() != Some(&met) {
+            match &met {
+                Obstacle::Waiting(told) => tracing::debug!(vm = %self.name, told, "waiting"),
+                Obstacle::Failure(told) => self.shared.reporter.event(
                     EventLevel::Error,
                     "step_failed",
                     Kind::Vm,
                     &vm.meta.name,
                     told.clone(),
-                );
+                ),
             }
         }
-        self.failure = Some(told);
-        if matches!(error, Error::NotYet(_)) {
-            return RETRY_MAX;
-        }
-        self.failures = self.failures.saturating_add(1);
-        RETRY_FIRST.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX)
+        let pause = match met {
+            Obstacle::Waiting(_) => RETRY_MAX,
+            Obstacle::Failure(_) => {
+                self.failures = self.failures.saturating_add(1);
+                RETRY_FIRST.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX)
+            }
+        };
+        self.obstacle = Some(met);
+        pause
     }
 
     async fn sleep(

@@ -15,6 +15,7 @@ mod layers;
 mod limits;
 mod machine;
 mod media;
+mod obstacle;
 mod passthrough;
 mod record;
 mod seed;

@@ -6,7 +6,11 @@ use tabane_model::{
     Condition, Identity, Kind, NicStatus, Power, Vm, VmDiskStatus, VmPhase, VmStatus, set_condition,
 };
 
-use super::{driver::Driver, state::Reason};
+use super::{
+    driver::Driver,
+    obstacle::Obstacle,
+    state::{Ended, Reason},
+};
 
 impl Driver {
     pub(super) fn publish(&mut self, vm: &Vm) {
@@ -22,7 +26,7 @@ impl Driver {
         conditions.retain(|c| c.kind != "placed");
         self.conditions(vm, phase, &mut conditions, now);
         let guest = self.guest.clone();
-        let failing = self.failure.is_some();
+        let hindered = self.obstacle.is_some();
         let storage_full = self.storage_full;
         let prepared_disks = self.prepared.as_ref().map(|p| p.disks.clone()).unwrap_or_default();
         let cdroms = self.media_told(vm);
@@ -37,7 +41,7 @@ impl Driver {
         }
         let status = VmStatus {
             // A spec that could not be made true yet has not been observed: who waits for it goes on waiting.
-            observed_generation: if failing && phase != VmPhase::Failed {
+            observed_generation: if hindered && phase != VmPhase::Failed {
                 vm.status.observed_generation.min(vm.meta.generation.saturating_sub(1))
             } else {
                 vm.meta.generation
@@ -76,7 +80,6 @@ impl Driver {
     fn phase(&mut self, vm: &Vm) -> VmPhase {
         let paused = vm.spec.power == Power::Paused;
         let connected = self.connected.is_some();
-        let failed = self.failure.is_some();
         let prepared = self.is_prepared(vm);
         let wants_on = Self::wants_on(vm);
         let Some(state) = &self.state else { return VmPhase::Pending };
@@ -88,21 +91,13 @@ impl Driver {
             (Some(_), true) if !connected => VmPhase::Starting,
             (Some(_), true) if paused => VmPhase::Paused,
             (Some(_), true) => VmPhase::Running,
-            (None, _) if failed && !prepared => VmPhase::Preparing,
-            (None, true) if failed => VmPhase::Failed,
-            (None, true) => match state.last_exit.as_ref().map(|e| e.reason) {
-                Some(Reason::Crash) => VmPhase::Crashed,
-                Some(Reason::GuestShutdown) => VmPhase::Stopped,
-                _ if prepared => VmPhase::Starting,
-                _ => VmPhase::Preparing,
-            },
-            (None, false) => VmPhase::Stopped,
+            (None, on) => without_process(on, &self.obstacle, prepared, state.last_exit.as_ref()),
         }
     }
 
     fn conditions(&mut self, vm: &Vm, phase: VmPhase, conditions: &mut Vec<Condition>, now: Timestamp) {
-        match &self.failure {
-            Some(told) => set_condition(conditions, "ready", false, "step_failed", told.clone(), now),
+        match &self.obstacle {
+            Some(met) => set_condition(conditions, "ready", false, met.reason(), met.told(), now),
             None => conditions.retain(|c| c.kind != "ready"),
         }
         let held =
@@ -178,6 +173,26 @@ impl Driver {
     }
 }
 
+/// The phase of a VM that has no process.
+fn without_process(
+    wants_on: bool,
+    obstacle: &Option<Obstacle>,
+    prepared: bool,
+    last_exit: Option<&Ended>,
+) -> VmPhase {
+    match (obstacle, wants_on) {
+        (Some(_), _) if !prepared => VmPhase::Preparing,
+        (Some(Obstacle::Failure(_)), true) => VmPhase::Failed,
+        (_, true) => match last_exit.map(|e| e.reason) {
+            Some(Reason::Crash) => VmPhase::Crashed,
+            Some(Reason::GuestShutdown) => VmPhase::Stopped,
+            _ if prepared => VmPhase::Starting,
+            _ => VmPhase::Preparing,
+        },
+        (_, false) => VmPhase::Stopped,
+    }
+}
+
 fn describe(reason: Reason, told: &str) -> String {
     let told: String = told.chars().filter(|c| !c.is_control() || *c == '\n').take(500).collect();
     match reason {
@@ -198,4 +213,21 @@ fn nics(vm: &Vm, guest: Option<&tabane_model::Guest>) -> Vec<NicStatus> {
         Some(NicStatus { name: nic.name.clone(), mac: nic.mac?, addresses })
     });
     each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn who_waits_has_not_failed() {
+        let waiting = Some(Obstacle::of(&Error::NotYet("waiting for the snapshot base".into())));
+        assert_eq!(without_process(true, &waiting, true, None), VmPhase::Starting);
+        assert_eq!(without_process(true, &waiting, false, None), VmPhase::Preparing);
+        assert_eq!(without_process(false, &waiting, true, None), VmPhase::Stopped);
+        let failed = Some(Obstacle::of(&Error::unfit("no such device", "take another")));
+        assert_eq!(without_process(true, &failed, true, None), VmPhase::Failed);
+        assert_eq!(without_process(true, &failed, false, None), VmPhase::Preparing);
+    }
 }
