@@ -22,6 +22,7 @@ mod check;
 mod construct;
 mod crowd;
 mod demand;
+mod evacuate;
 mod improve;
 mod load;
 mod problem;
@@ -33,6 +34,7 @@ pub use bound::{Bound, Certificate, Step, lower_bound};
 pub use check::{Breach, check_bound, check_packing};
 pub use construct::construct;
 pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
+pub use evacuate::evacuations;
 pub use improve::{Outcome, improve};
 pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Traces ─► needs ─► resources over time ─┐
-//!  hosts.toml, policy.toml ────────────────┴─► pack ─► spare hosts ─► risk ─► Plan        Plan, Traces ─► verify
+//!  hosts.toml, policy.toml ─► rules ───────┴─► setting ─► pack ─► reserve ─► risk ─► Plan      Plan, Traces ─► verify
 //! ```
 //!
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
@@ -10,8 +10,14 @@
 
 mod make;
 mod needs;
+mod peaks;
+mod phases;
+mod reserve;
 mod risk;
+mod rules;
+mod setting;
 mod spare;
+mod units;
 mod verify;
 
 use thiserror::Error;
@@ -25,6 +31,15 @@ pub enum PlanError {
     NoServer,
     #[error("there is no load of {resource}, which {wanted_by}")]
     NotMeasured { resource: &'static str, wanted_by: &'static str },
+    #[error(
+        "{field}: nobody is meant by {pattern}: no server of the traces is called or described like that"
+    )]
+    NobodyMeant { field: String, pattern: String },
+    #[error("{field}: there is no type of host {name}")]
+    UnknownType { field: String, name: String },
+    /// The smallest set that cannot be kept.
+    #[error("these cannot be kept together: {}", .0.join("; "))]
+    Clash(Vec<String>),
     #[error(transparent)]
     Problem(#[from] crate::pack::ProblemError),
 }

@@ -62,8 +62,10 @@ pub use package::{
 };
 pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
 pub use plan::{
-    Assumptions, DataQuality, Gaps, HostType, HostTypes, LowerBound, MemoryBasis, Objective, PLAN_VERSION,
-    Plan, PlanPolicy, PlanResource, PlannedHost, Proof, UnplacedServer, plan_schema,
+    Across, Assumptions, Comparison, DataQuality, Dependency, Failover, Gaps, Gate, GateKind, Growth,
+    HostType, HostTypes, KeepApart, KeepTogether, LowerBound, MemoryBasis, Objective, Overhead, PLAN_VERSION,
+    Phases, Pin, Plan, PlanCurve, PlanPolicy, PlanResource, PlannedHost, Proof, Reserve, ServerPattern,
+    Takeover, UnplacedServer, Wave, WaveKind, plan_schema,
 };
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};

@@ -2,13 +2,19 @@
 
 mod document;
 mod hosts;
+mod pattern;
+mod phases;
 mod policy;
+mod rules;
 mod schema;
 
 pub use document::{
-    Assumptions, DataQuality, LowerBound, PLAN_VERSION, Plan, PlanResource, PlannedHost, Proof,
-    UnplacedServer,
+    Assumptions, DataQuality, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource, PlannedHost,
+    Proof, Takeover, UnplacedServer,
 };
 pub use hosts::{HostType, HostTypes};
-pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy};
+pub use pattern::ServerPattern;
+pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};
+pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};
+pub use rules::{Across, Growth, KeepApart, KeepTogether, Overhead, Pin};
 pub use schema::plan_schema;

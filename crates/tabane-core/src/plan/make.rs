@@ -3,15 +3,21 @@
 use jiff::Timestamp;
 use tabane_model::{
     Assumptions, DataQuality, HostTypes, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan, PlanPolicy,
-    PlanResource, PlannedHost, Proof, Traces, UnplacedServer,
+    PlannedHost, Proof, Reserve, Traces, UnplacedServer,
 };
 
 use super::{
     PlanError,
     needs::{self, Resource},
-    risk, spare,
+    peaks::peaks,
+    phases,
+    reserve::{self, Moves},
+    risk,
+    rules::is_excluded,
+    setting::Setting,
+    spare,
 };
-use crate::pack::{Bound, Certificate, Packing, Problem, Step, construct, improve, lower_bound};
+use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
 
 /// Makes a plan. `stop` is asked often whether better plans should still be looked for, with the turns so far and the
 /// present cost in the unit of the policy's objective; the plan that there is then is returned.
@@ -24,20 +30,12 @@ pub fn make(
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
     let kinds = &hosts.host_type;
-    let servers: Vec<usize> =
-        (0..traces.servers.len()).filter(|server| traces.is_measured(*server)).collect();
-    if servers.is_empty() {
-        return Err(PlanError::NoServer);
-    }
-    let resources = needs::resources(traces, kinds, policy)?;
-    let margin = risk::margin(traces, &servers, &resources, kinds, policy)?;
+    let setting = Setting::new(traces, kinds, policy)?;
+    let moving_together = phases::groups(&setting)?;
+    let margin = risk::margin(&setting)?;
     let fill = margin.map_or(policy.fill_max, |margin| margin.fill);
-    let demand = needs::demand(traces, &servers, &resources, policy.gaps, 0..traces.grid.bins);
-    let mut problem = needs::problem(demand, kinds, &resources, policy.objective, fill)?;
-
-    let first = construct(&problem);
-    let enough = lower_bound(&problem, &placed(&first)).cost;
-    let packing = improve(&problem, first, enough, policy.seed, workers, stop).packing;
+    let mut problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
+    let packing = setting.pack(&problem, fill, workers, stop)?;
     // Whatever was looked for, the plan's costs are money.
     problem.set_prices(&needs::prices(kinds, Objective::Cost));
     let bound = lower_bound(&problem, &placed(&packing));
@@ -54,32 +52,35 @@ pub fn make(
         )),
         Some(_) => {}
     }
-    let names: Vec<&str> = servers.iter().map(|server| traces.servers[*server].name.as_str()).collect();
+    let (names, resources) = (setting.names(), &setting.resources);
     let probabilities = risk::probabilities(
         problem.demand(),
         &packing,
-        &risk::capacities(kinds, &resources),
+        &risk::capacities(kinds, resources),
         traces.grid.step_s,
         policy.seed,
     );
-    let mut planned = planned_hosts(&problem, &packing, &resources, hosts, &names, probabilities);
-    let spares = spare::spare_hosts(&problem, &packing, policy.spare_hosts as usize).unwrap_or_else(|host| {
+    let mut planned = planned_hosts(&problem, &packing, resources, hosts, &names, probabilities);
+    let reserve = reserved(&setting, &problem, &packing)?;
+    let reserve = reserve.unwrap_or_else(|host| {
         notes.push(format!(
-            "There are not {} spare hosts that could take over {}: its failure is not absorbed.",
-            policy.spare_hosts,
+            "There are not hosts enough to absorb {} of {}.",
+            counted_failures(policy.spare_hosts),
             planned.get(host).map_or("every host", |host| host.id.as_str())
         ));
-        Vec::new()
+        Reserved::default()
     });
-    let failures_absorbed = spares.len() as u32;
-    planned.extend(spares.into_iter().enumerate().map(|(at, kind)| PlannedHost {
+    planned.extend(reserve.spares.iter().enumerate().map(|(at, kind)| PlannedHost {
         id: format!("spare-{:03}", at + 1),
-        host_type: kinds[kind].name.clone(),
+        host_type: kinds[*kind].name.clone(),
         servers: Vec::new(),
         overload_probability: None,
         spare: true,
         peaks: Vec::new(),
+        curves: Vec::new(),
     }));
+    let failover = reserve::told(&reserve.moves, &planned, &names);
+    let waves = phases::waves(&setting, &problem, &packing, &planned, &reserve.moves, &moving_together)?;
     let price = |host: &PlannedHost| {
         kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
@@ -88,9 +89,12 @@ pub fn make(
         made_at: now,
         cost: planned.iter().map(price).sum(),
         hosts: planned,
-        failures_absorbed,
-        unplaced: unplaced(traces, &problem, &packing, &servers),
-        lower_bound: told_bound(&bound, &resources),
+        failures_absorbed: reserve.failures,
+        failover,
+        waves,
+        gates: phases::gates(policy),
+        unplaced: unplaced(&setting, &problem, &packing),
+        lower_bound: told_bound(&bound, &setting),
         predicted_overload_share: margin.map(|margin| margin.held_out),
         assumptions: Assumptions {
             host_types: kinds.clone(),
@@ -99,8 +103,41 @@ pub fn make(
             resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
             notes,
         },
-        data_quality: quality(traces, &servers),
+        data_quality: quality(traces),
     })
+}
+
+/// Hosts that stand by, and who takes over what.
+#[derive(Default)]
+struct Reserved {
+    spares: Vec<usize>,
+    moves: Vec<Moves>,
+    failures: u32,
+}
+
+/// `Err` with a host whose failure cannot be absorbed.
+fn reserved(
+    setting: &Setting<'_>,
+    problem: &Problem,
+    packing: &Packing,
+) -> Result<Result<Reserved, usize>, PlanError> {
+    let failures = setting.policy.spare_hosts;
+    if failures == 0 || packing.hosts.is_empty() {
+        return Ok(Ok(Reserved::default()));
+    }
+    Ok(match setting.policy.reserve {
+        Reserve::Spare => spare::spare_hosts(problem, packing, failures as usize).map(|spares| Reserved {
+            spares,
+            moves: Vec::new(),
+            failures,
+        }),
+        Reserve::Shared => reserve::shared(setting, problem, packing, failures as usize)?
+            .map(|shared| Reserved { spares: shared.spares, moves: shared.moves, failures }),
+    })
+}
+
+fn counted_failures(failures: u32) -> String {
+    if failures == 1 { "the failure".into() } else { format!("{failures} failures at the same time, one") }
 }
 
 pub(super) fn placed(packing: &Packing) -> Vec<usize> {
@@ -119,14 +156,7 @@ fn planned_hosts(
 ) -> Vec<PlannedHost> {
     let of = |(at, host): (usize, &crate::pack::Packed)| {
         let kind = &hosts.host_type[host.kind];
-        let peak = |(dimension, resource): (usize, &Resource)| {
-            let sums = problem.demand().sum(host.servers.iter().copied(), dimension);
-            let most = sums.into_iter().max().unwrap_or(0) as f64;
-            PlanResource {
-                resource: resource.name.into(),
-                share: most / f64::from(resource.capacity(kind).max(1)),
-            }
-        };
+        let (peaks, curves) = peaks(problem.demand(), host, kind, resources);
         let mut servers: Vec<String> = host.servers.iter().map(|server| names[*server].to_owned()).collect();
         servers.sort();
         PlannedHost {
@@ -135,35 +165,59 @@ fn planned_hosts(
             servers,
             overload_probability: probabilities.as_ref().map(|all| all[at]),
             spare: false,
-            peaks: resources.iter().enumerate().map(peak).collect(),
+            peaks,
+            curves,
         }
     };
     packing.hosts.iter().enumerate().map(of).collect()
 }
 
-fn unplaced(traces: &Traces, problem: &Problem, packing: &Packing, servers: &[usize]) -> Vec<UnplacedServer> {
-    let unmeasured = (0..traces.servers.len()).filter(|server| !traces.is_measured(*server));
-    let mut list: Vec<UnplacedServer> = unmeasured
-        .map(|server| UnplacedServer {
-            server: traces.servers[server].name.clone(),
-            reason: "nothing was measured of it".into(),
-        })
-        .collect();
-    list.extend(packing.unplaced.iter().map(|server| {
-        let reason = if problem.fits_any(*server) {
-            "there are not enough hosts of the kinds it fits"
+fn unplaced(setting: &Setting<'_>, problem: &Problem, packing: &Packing) -> Vec<UnplacedServer> {
+    let traces = setting.traces;
+    let told = |server: usize, reason: String| UnplacedServer {
+        server: traces.servers[server].name.clone(),
+        reason,
+    };
+    let left_out = (0..traces.servers.len()).filter_map(|server| {
+        if is_excluded(traces, setting.policy, server) {
+            return Some(told(server, "the policy excludes it".into()));
+        }
+        (!traces.is_measured(server)).then(|| told(server, "nothing was measured of it".into()))
+    });
+    let mut list: Vec<UnplacedServer> = left_out.collect();
+    list.extend(packing.unplaced.iter().map(|at| {
+        let reason = if problem.fits_any(*at) {
+            "there are not enough hosts of the kinds it fits".to_owned()
         } else {
-            "it is larger than any host"
+            too_large(setting, problem, *at)
         };
-        UnplacedServer { server: traces.servers[servers[*server]].name.clone(), reason: reason.into() }
+        told(setting.servers[*at], reason)
     }));
     list
 }
 
-fn told_bound(bound: &Bound, resources: &[Resource]) -> LowerBound {
+/// Why no host takes a server, not even an empty one.
+fn too_large(setting: &Setting<'_>, problem: &Problem, server: usize) -> String {
+    let allowed = (0..problem.kinds().len()).filter(|kind| problem.may(server, *kind));
+    let least = allowed.map(|kind| {
+        let over = |(dimension, most): (usize, &u32)| {
+            let need = problem.demand().peak(server, dimension);
+            (need > *most).then(|| format!("{} of {} {need}", setting.resources[dimension].name, most))
+        };
+        problem.kinds()[kind].capacity.iter().enumerate().filter_map(over).collect::<Vec<String>>()
+    });
+    let least = least.min_by_key(Vec::len).unwrap_or_default();
+    format!("it is larger than any host it may go to: it needs, of what there may be, {}", least.join(", "))
+}
+
+fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {
+    let resources = &setting.resources;
     let (kind, certificate) = match bound.hosts_by {
         Certificate::Nothing => ("nothing", None),
-        Certificate::Apart { .. } => ("apart", None),
+        Certificate::Apart { group } => {
+            let resource = setting.rules.apart[group as usize].0.clone();
+            ("apart", Some(Proof { resource, bin: 0, function: "apart".into(), parameter: None }))
+        }
         Certificate::Moment { dimension, bin, step } => {
             let (function, parameter) = match step {
                 Step::Volume => ("volume", None),
@@ -189,7 +243,9 @@ fn told_bound(bound: &Bound, resources: &[Resource]) -> LowerBound {
     }
 }
 
-fn quality(traces: &Traces, measured: &[usize]) -> DataQuality {
+fn quality(traces: &Traces) -> DataQuality {
+    let measured: Vec<usize> =
+        (0..traces.servers.len()).filter(|server| traces.is_measured(*server)).collect();
     let (mut missing, mut all) = (0usize, 0usize);
     for metric in traces.series.keys() {
         for row in measured.iter().filter_map(|server| traces.of(*server, *metric)) {

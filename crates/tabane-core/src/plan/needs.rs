@@ -1,6 +1,8 @@
 //! What servers need of which resources, as a packing problem.
 
-use tabane_model::{Gaps, HostType, MemoryBasis, Metric, NO_SAMPLE, Objective, PlanPolicy, Traces};
+use tabane_model::{
+    Gaps, Growth, HostType, MemoryBasis, Metric, NO_SAMPLE, Objective, PlanPolicy, Source, Traces,
+};
 
 use super::PlanError;
 use crate::pack::{AMOUNT_MAX, Demand, DemandBuilder, Kind, Problem};
@@ -14,6 +16,8 @@ pub(super) struct Resource {
     of_host: fn(&HostType) -> Option<u32>,
     /// Of the server, in place of metrics.
     configured: bool,
+    /// By how many percent it will be more.
+    growth: fn(&Growth) -> f64,
 }
 
 const CPU: Resource = Resource {
@@ -21,12 +25,14 @@ const CPU: Resource = Resource {
     metrics: &[Metric::CpuMhz],
     of_host: |host| Some(host.cpu_mhz),
     configured: false,
+    growth: |growth| growth.cpu_percent,
 };
 const MEMORY: Resource = Resource {
     name: "memory_mib",
     metrics: &[Metric::MemMib],
     of_host: |host| Some(host.memory_mib),
     configured: false,
+    growth: |growth| growth.memory_percent,
 };
 const OTHERS: [Resource; 4] = [
     Resource {
@@ -34,24 +40,28 @@ const OTHERS: [Resource; 4] = [
         metrics: &[Metric::DiskReadKbs, Metric::DiskWriteKbs],
         of_host: |host| host.disk_kbs,
         configured: false,
+        growth: |growth| growth.disk_percent,
     },
     Resource {
         name: "disk_iops",
         metrics: &[Metric::DiskReadIops, Metric::DiskWriteIops],
         of_host: |host| host.disk_iops,
         configured: false,
+        growth: |growth| growth.disk_percent,
     },
     Resource {
         name: "net_rx_kbs",
         metrics: &[Metric::NetRxKbs],
         of_host: |host| host.net_kbs,
         configured: false,
+        growth: |growth| growth.net_percent,
     },
     Resource {
         name: "net_tx_kbs",
         metrics: &[Metric::NetTxKbs],
         of_host: |host| host.net_kbs,
         configured: false,
+        growth: |growth| growth.net_percent,
     },
 ];
 
@@ -85,38 +95,83 @@ pub(super) fn resources(
     Ok(resources)
 }
 
-/// The needs of these servers, in bins `bins` of the time line.
+/// The needs of these servers, in bins `bins` of the time line, grown and with what the hypervisor takes.
 pub(super) fn demand(
     traces: &Traces,
     servers: &[usize],
     resources: &[Resource],
-    gaps: Gaps,
+    policy: &PlanPolicy,
     bins: std::ops::Range<usize>,
 ) -> Demand {
     let counts: Vec<usize> = resources.iter().map(|r| if r.configured { 1 } else { bins.len() }).collect();
     let mut builder = DemandBuilder::new(&counts, servers.len());
     for server in servers {
+        let source = &traces.servers[*server];
         let of = |resource: &Resource| {
-            if resource.configured {
-                return vec![traces.servers[*server].mem_cap_mib];
-            }
-            let mut sum = vec![0u32; bins.len()];
-            for metric in resource.metrics {
-                let Some(row) = traces.of(*server, *metric) else { continue };
-                let substitute = match gaps {
-                    Gaps::Zero => 0,
-                    Gaps::P95 => p95(row),
-                };
-                for (sum, value) in sum.iter_mut().zip(&row[bins.clone()]) {
-                    *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
-                }
-            }
-            sum
+            let mut needs = measured(traces, *server, resource, policy.gaps, bins.clone());
+            let more = More::of(source, resource, policy);
+            needs.iter_mut().for_each(|need| *need = more.than(*need));
+            needs
         };
         let rows: Vec<Vec<u32>> = resources.iter().map(of).collect();
         builder.push(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
     builder.finish()
+}
+
+fn measured(
+    traces: &Traces,
+    server: usize,
+    resource: &Resource,
+    gaps: Gaps,
+    bins: std::ops::Range<usize>,
+) -> Vec<u32> {
+    if resource.configured {
+        return vec![traces.servers[server].mem_cap_mib];
+    }
+    let mut sum = vec![0u32; bins.len()];
+    for metric in resource.metrics {
+        let Some(row) = traces.of(server, *metric) else { continue };
+        let substitute = match gaps {
+            Gaps::Zero => 0,
+            Gaps::P95 => p95(row),
+        };
+        for (sum, value) in sum.iter_mut().zip(&row[bins.clone()]) {
+            *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
+        }
+    }
+    sum
+}
+
+/// How much more than was measured a server needs: parts of a million, and so much besides.
+struct More {
+    millionths: u64,
+    besides: u64,
+}
+
+const MILLION: u64 = 1_000_000;
+
+impl More {
+    fn of(server: &Source, resource: &Resource, policy: &PlanPolicy) -> Self {
+        let overhead = policy.overhead.iter().find(|o| o.servers.iter().any(|p| p.matches(server)));
+        let times = |percent: f64| 1.0 + percent / 100.0;
+        let mut factor = times((resource.growth)(&policy.growth));
+        let mut besides = 0;
+        if let Some(overhead) = overhead {
+            match resource.name {
+                name if name == CPU.name => factor *= times(overhead.cpu_percent),
+                name if name == MEMORY.name => besides = u64::from(overhead.memory_mib),
+                _ => {}
+            }
+        }
+        // Rounded up: rather too much than too little.
+        Self { millionths: (factor * MILLION as f64).ceil() as u64, besides }
+    }
+
+    fn than(&self, need: u32) -> u32 {
+        let more = (u64::from(need) * self.millionths).div_ceil(MILLION) + self.besides;
+        u32::try_from(more).unwrap_or(u32::MAX)
+    }
 }
 
 /// The 95th percentile of the samples that there are; 0 without any.

@@ -8,14 +8,10 @@
 //! and what time of day they are busy at.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tabane_model::{HostType, PlanPolicy, Traces};
+use tabane_model::HostType;
 
-use super::{
-    PlanError,
-    make::placed,
-    needs::{self, Resource},
-};
-use crate::pack::{Demand, Packing, construct, improve, lower_bound};
+use super::{PlanError, needs::Resource, setting::Setting};
+use crate::pack::{Demand, Packing};
 
 /// Less than this is no history to judge by.
 const DAYS_MIN: usize = 4;
@@ -35,27 +31,19 @@ pub(super) struct Margin {
 
 /// The largest fill that keeps the accepted share on the later half; the smallest one if none does. `None` if the traces
 /// are too short to say.
-pub(super) fn margin(
-    traces: &Traces,
-    servers: &[usize],
-    resources: &[Resource],
-    hosts: &[HostType],
-    policy: &PlanPolicy,
-) -> Result<Option<Margin>, PlanError> {
-    let bins = traces.grid.bins;
-    if bins * traces.grid.step_s as usize / DAY_S < DAYS_MIN {
+pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
+    let grid = setting.traces.grid;
+    if grid.bins * grid.step_s as usize / DAY_S < DAYS_MIN {
         return Ok(None);
     }
-    let half = |range| needs::demand(traces, servers, resources, policy.gaps, range);
-    let (earlier, later) = (half(0..bins / 2), half(bins / 2..bins));
+    let (earlier, later) = (setting.demand(0..grid.bins / 2), setting.demand(grid.bins / 2..grid.bins));
+    let policy = setting.policy;
     let mut last = None;
     for part in FILLS {
         let fill = policy.fill_max * part;
-        let problem = needs::problem(earlier.clone(), hosts, resources, policy.objective, fill)?;
-        let first = construct(&problem);
-        let bound = lower_bound(&problem, &placed(&first)).cost;
-        let packing = improve(&problem, first, bound, policy.seed, 1, &|turns, _| turns >= TURNS).packing;
-        let held_out = overloaded_share(&later, &packing, &capacities(hosts, resources));
+        let problem = setting.problem(earlier.clone(), policy.objective, fill)?;
+        let packing = setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)?;
+        let held_out = overloaded_share(&later, &packing, &capacities(setting.hosts, &setting.resources));
         last = Some(Margin { fill, held_out });
         if held_out <= policy.overload_share {
             break;

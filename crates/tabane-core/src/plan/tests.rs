@@ -10,6 +10,9 @@ use tabane_model::{
 
 use super::*;
 
+mod rules;
+mod waves;
+
 const STEP_S: u32 = 3_600;
 const DAY: usize = 24;
 
@@ -50,6 +53,7 @@ fn hosts() -> HostTypes {
         watts: 0.0,
         count: None,
         sockets: 1,
+        domain: None,
     };
     HostTypes { host_type: vec![kind("small", 10_000, 16_384, 10.0), kind("large", 20_000, 32_768, 30.0)] }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HostType, PlanPolicy};
+use super::{Gate, HostType, PlanPolicy, Wave};
 
 /// Of the form that is written.
 pub const PLAN_VERSION: u32 = 1;
@@ -24,6 +24,15 @@ pub struct Plan {
     pub cost: f64,
     /// So many hosts may fail at the same time, whichever they are, and the spare ones take over everything.
     pub failures_absorbed: u32,
+    /// Where the servers of each host go when it fails, where the reserve is shared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failover: Vec<Failover>,
+    /// How it is introduced, the pilot first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
+    /// Between one wave and the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
     pub assumptions: Assumptions,
     pub data_quality: DataQuality,
 }
@@ -42,6 +51,30 @@ pub struct PlannedHost {
     pub spare: bool,
     /// The most that it is asked for of each resource over the time line, as a share of what it has.
     pub peaks: Vec<PlanResource>,
+    /// The same over time: the most in each of equal parts of the time line, in thousandths of what the host has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<PlanCurve>,
+}
+
+/// A resource over time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanCurve {
+    pub resource: String,
+    pub thousandths: Vec<u32>,
+}
+
+/// The failure of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failover {
+    pub host: String,
+    /// Hosts that take its servers over, and which.
+    pub takeovers: Vec<Takeover>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Takeover {
+    pub host: String,
+    pub servers: Vec<String>,
 }
 
 /// An amount of a resource, by the resource's name.

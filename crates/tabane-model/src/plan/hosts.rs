@@ -40,6 +40,9 @@ pub struct HostType {
     pub count: Option<u32>,
     #[serde(default = "one")]
     pub sockets: u32,
+    /// What fails together with them: a rack, a room, a power feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
 }
 
 fn one() -> u32 {

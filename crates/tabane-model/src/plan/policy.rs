@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{
+    Growth, KeepApart, KeepTogether, Overhead, Phases, Pin, ServerPattern,
+    rules::{groups, patterns, percents},
+};
 use crate::Faults;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -15,12 +19,39 @@ pub struct PlanPolicy {
     pub fill_max: f64,
     /// Hosts that may fail at the same time without a server losing its place.
     pub spare_hosts: u32,
+    /// Who takes over what failed hosts carried.
+    pub reserve: Reserve,
+    /// The most of a host that is used while it carries servers of one that failed, where the reserve is shared.
+    pub fill_failed: f64,
     pub objective: Objective,
     /// What stands for samples that are missing.
     pub gaps: Gaps,
     pub seed: u64,
     /// How long better plans are looked for.
     pub time_limit_s: u32,
+    /// Servers that stay what they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<ServerPattern>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep_apart: Vec<KeepApart>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep_together: Vec<KeepTogether>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pin: Vec<Pin>,
+    pub growth: Growth,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overhead: Vec<Overhead>,
+    pub phases: Phases,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reserve {
+    /// Hosts that stand by, one for each that may fail.
+    #[default]
+    Spare,
+    /// What the other hosts have left, for one failure; hosts that stand by for each further one.
+    Shared,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -58,10 +89,19 @@ impl Default for PlanPolicy {
             memory: MemoryBasis::default(),
             fill_max: 0.9,
             spare_hosts: 1,
+            reserve: Reserve::default(),
+            fill_failed: 1.0,
             objective: Objective::default(),
             gaps: Gaps::default(),
             seed: 1,
             time_limit_s: 60,
+            exclude: Vec::new(),
+            keep_apart: Vec::new(),
+            keep_together: Vec::new(),
+            pin: Vec::new(),
+            growth: Growth::default(),
+            overhead: Vec::new(),
+            phases: Phases::default(),
         }
     }
 }
@@ -80,9 +120,27 @@ impl PlanPolicy {
         if !(self.fill_max > 0.0 && self.fill_max <= 1.0) {
             faults.add("fill_max", "no share above 0 to 1", "state it as a share, for example 0.9");
         }
+        if !(self.fill_failed >= self.fill_max && self.fill_failed <= 1.0) {
+            let hint = "state it as a share from fill_max to 1";
+            faults.add("fill_failed", "no share from fill_max to 1", hint);
+        }
         if self.spare_hosts > 16 {
             faults.add("spare_hosts", "more than 16 hosts", "state how many hosts may fail at the same time");
         }
+        if !self.exclude.is_empty() {
+            patterns("exclude", &self.exclude, &mut faults);
+        }
+        groups("keep_apart", self.keep_apart.iter().map(|g| (&*g.name, &*g.servers)), &mut faults);
+        groups("keep_together", self.keep_together.iter().map(|g| (&*g.name, &*g.servers)), &mut faults);
+        for (at, pin) in self.pin.iter().enumerate() {
+            patterns(&format!("pin[{at}].servers"), &pin.servers, &mut faults);
+        }
+        self.growth.faults(&mut faults);
+        for (at, overhead) in self.overhead.iter().enumerate() {
+            patterns(&format!("overhead[{at}].servers"), &overhead.servers, &mut faults);
+            percents(&format!("overhead[{at}].cpu_percent"), overhead.cpu_percent, &mut faults);
+        }
+        self.phases.faults(&mut faults);
         faults
     }
 }

@@ -29,6 +29,9 @@ pub struct PlanMake {
     /// Look for better plans so many seconds at most, whatever the policy says
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u32>,
+    /// Change the policy for once, such as growth.cpu_percent=40 or reserve=shared
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 #[derive(Args)]

@@ -1,5 +1,7 @@
 //! Plans are made and judged here, from files; no server is asked.
 
+mod policy;
+
 use std::{
     path::Path,
     process::ExitCode,
@@ -37,8 +39,7 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     let form = context.form()?;
     let hosts: HostTypes = read_toml(&arguments.hosts)?;
     sound(&arguments.hosts, hosts.faults())?;
-    let mut policy: PlanPolicy =
-        arguments.policy.as_deref().map_or_else(|| Ok(PlanPolicy::default()), read_toml)?;
+    let mut policy = policy::read(arguments.policy.as_deref(), &arguments.set)?;
     sound(arguments.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
     policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
     let stopped = Arc::new(AtomicBool::new(false));

@@ -102,3 +102,31 @@ fn bad_input_is_told_with_its_place_and_leaves_the_old_plan() {
     assert_eq!(std::fs::read(folder.path().join("plan.json")).unwrap(), old);
     assert!(make(folder.path()).status.success());
 }
+
+#[test]
+fn rules_and_what_ifs_are_planned_and_proved() {
+    let folder = folder();
+    let policy = format!(
+        "{POLICY}reserve = \"shared\"\n[[keep_apart]]\nname = \"pair\"\nservers = [\"s1\", \"s2\"]\n[[keep_together]]\nname = \"shop\"\nservers = [\"s3\", \"s4\"]\n"
+    );
+    std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    let made = make(folder.path());
+    // The pair stays apart when a host fails, too, so there is a third.
+    assert!(made.stdout_text().contains("10 servers on 2 hosts, and 1 spare"), "{}", made.all_text());
+    assert!(verify(folder.path()).status.success());
+
+    // What if load doubles?
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "double.json"];
+    let made =
+        tabane(folder.path(), &[&["make"], &files[..], &["--set", "growth.memory_percent=100"]].concat());
+    assert!(made.status.success(), "{}", made.all_text());
+    let proved = tabane(folder.path(), &["verify", "double.json", "--traces", "."]);
+    assert!(proved.status.success(), "{}", proved.all_text());
+
+    let clash = tabane(
+        folder.path(),
+        &[&["make"], &files[..], &["--set", "keep_apart=[{name=\"p\",servers=[\"s3\",\"s4\"]}]"]].concat(),
+    );
+    assert!(!clash.status.success());
+    assert!(clash.all_text().contains("keep_together shop has both, too"), "{}", clash.all_text());
+}

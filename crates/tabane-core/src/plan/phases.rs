@@ -1,0 +1,322 @@
+//! How a plan is introduced: a pilot on one host where that can be, then waves.
+//!
+//! ```text
+//!  packing ─► groups that move together ─► pilot: the host that teaches most and risks least
+//!                                            └─► waves: who needs the fewest further hosts comes first, the critical last
+//!  after each wave: every host that is in use may fail, as in the end
+//! ```
+//!
+//! Servers go to the host that they have in the end, so what is on a host on the way is never more than was planned for.
+
+use std::collections::BTreeSet;
+
+use tabane_model::{
+    Comparison, Failover, Gate, GateKind, NO_SAMPLE, PlanPolicy, PlannedHost, Reserve, Wave, WaveKind,
+};
+
+use super::{
+    PlanError,
+    reserve::{self, Moves},
+    setting::Setting,
+    units::Units,
+};
+use crate::pack::{Packed, Packing, Problem};
+
+/// Servers that move together.
+struct Group {
+    servers: Vec<usize>,
+    /// Of the packing.
+    hosts: BTreeSet<usize>,
+    is_critical: bool,
+    /// The largest share of a host that one of them needs, and the share of samples that are missing.
+    risk: f64,
+    /// What they are, to learn from.
+    kinds: BTreeSet<String>,
+}
+
+/// Which servers move together; a group that no wave has hands for is a clash.
+pub(super) fn groups(setting: &Setting<'_>) -> Result<Units, PlanError> {
+    let (rules, phases) = (&setting.rules, &setting.policy.phases);
+    let units = Units::new(setting.servers.len(), rules.together.iter().chain(&rules.dependencies));
+    let most = phases.servers_max(false);
+    let names = setting.names();
+    if let Some(members) = units.iter().find(|members| members.len() > most) {
+        let mut named: Vec<&str> = members.iter().take(3).map(|server| names[*server]).collect();
+        if members.len() > named.len() {
+            named.push("…");
+        }
+        let named = named.join(", ");
+        return Err(PlanError::Clash(vec![
+            format!("{} servers move together by dependency or keep_together: {named}", members.len()),
+            format!(
+                "a wave has hands for {most}: raise wave_servers or labour_hours_per_wave, or split the group"
+            ),
+        ]));
+    }
+    Ok(units)
+}
+
+/// Waves for a packing. `hosts` are all of the plan: those of the packing, then those that stand by.
+pub(super) fn waves(
+    setting: &Setting<'_>,
+    problem: &Problem,
+    packing: &Packing,
+    hosts: &[PlannedHost],
+    moves: &[Moves],
+    units: &Units,
+) -> Result<Vec<Wave>, PlanError> {
+    let mut left = described(setting, problem, packing, units);
+    let mut installed: BTreeSet<usize> = BTreeSet::new();
+    let mut moved: Vec<usize> = Vec::new();
+    let mut waves: Vec<Wave> = Vec::new();
+    let phases = &setting.policy.phases;
+    while !left.is_empty() {
+        let is_pilot = waves.is_empty();
+        let most = phases.servers_max(is_pilot);
+        let taken = if is_pilot { pilot(&left, packing, most) } else { wave(&left, &installed, most) };
+        let (wave, rest): (Vec<_>, Vec<_>) =
+            left.into_iter().enumerate().partition(|(at, _)| taken.contains(at));
+        left = rest.into_iter().map(|(_, group)| group).collect();
+        let wave: Vec<Group> = wave.into_iter().map(|(_, group)| group).collect();
+        let mut new: BTreeSet<usize> = wave.iter().flat_map(|group| group.hosts.iter().copied()).collect();
+        if is_pilot {
+            // Whoever stands by does so from the beginning.
+            new.extend(packing.hosts.len()..hosts.len());
+        }
+        new.retain(|host| !installed.contains(host));
+        installed.extend(&new);
+        moved.extend(wave.iter().flat_map(|group| &group.servers));
+        let failover = if setting.policy.reserve == Reserve::Shared && !moves.is_empty() && !left.is_empty() {
+            let (more, failover) = safe(setting, problem, packing, hosts, moves, &mut installed, &moved)?;
+            new.extend(more);
+            failover
+        } else {
+            Vec::new()
+        };
+        let servers: usize = wave.iter().map(|group| group.servers.len()).sum();
+        let names = setting.names();
+        let mut named: Vec<String> =
+            wave.iter().flat_map(|group| &group.servers).map(|server| names[*server].to_owned()).collect();
+        named.sort();
+        waves.push(Wave {
+            name: if is_pilot { "pilot".into() } else { format!("wave-{}", waves.len()) },
+            kind: match wave.iter().any(|group| group.is_critical) {
+                _ if is_pilot => WaveKind::Pilot,
+                true => WaveKind::Critical,
+                false => WaveKind::Wave,
+            },
+            servers: named,
+            new_hosts: new.into_iter().map(|host| hosts[host].id.clone()).collect(),
+            labour_hours: servers as f64 * phases.labour_hours_per_server,
+            first_day: waves.len() as u32 * phases.watch_days,
+            failover,
+        });
+    }
+    Ok(waves)
+}
+
+fn described(setting: &Setting<'_>, problem: &Problem, packing: &Packing, units: &Units) -> Vec<Group> {
+    let mut host_of = vec![None; setting.servers.len()];
+    for (at, host) in packing.hosts.iter().enumerate() {
+        host.servers.iter().for_each(|server| host_of[*server] = Some(at));
+    }
+    let critical = &setting.rules.critical;
+    let of = |members: &Vec<usize>| {
+        let servers: Vec<usize> =
+            members.iter().copied().filter(|server| host_of[*server].is_some()).collect();
+        Group {
+            hosts: servers.iter().filter_map(|server| host_of[*server]).collect(),
+            is_critical: servers.iter().any(|server| critical.contains(server)),
+            risk: servers
+                .iter()
+                .map(|server| {
+                    let kind = packing.hosts[host_of[*server].expect("those without are left out")].kind;
+                    share(problem, *server, kind) + missing(setting, *server)
+                })
+                .fold(0.0, f64::max),
+            kinds: servers.iter().flat_map(|server| what_it_is(setting, problem, *server)).collect(),
+            servers,
+        }
+    };
+    units.iter().map(of).filter(|group| !group.servers.is_empty()).collect()
+}
+
+/// The largest share of a host that a server needs of anything.
+fn share(problem: &Problem, server: usize, kind: usize) -> f64 {
+    let capacity = &problem.kinds()[kind].capacity;
+    let of = |(dimension, most): (usize, &u32)| {
+        f64::from(problem.demand().peak(server, dimension)) / f64::from((*most).max(1))
+    };
+    capacity.iter().enumerate().map(of).fold(0.0, f64::max)
+}
+
+fn missing(setting: &Setting<'_>, server: usize) -> f64 {
+    let rows = setting.traces.series.keys();
+    let rows: Vec<&[u32]> =
+        rows.filter_map(|metric| setting.traces.of(setting.servers[server], *metric)).collect();
+    let all: usize = rows.iter().map(|row| row.len()).sum();
+    let missing = rows.iter().flat_map(|row| row.iter()).filter(|value| **value == NO_SAMPLE).count();
+    missing as f64 / all.max(1) as f64
+}
+
+/// Operating system and application, where they are known; and which resource it needs the most of.
+fn what_it_is(setting: &Setting<'_>, problem: &Problem, server: usize) -> Vec<String> {
+    const TELLING: [&str; 3] = ["os", "application", "class"];
+    let labels = setting.traces.servers[setting.servers[server]].labels.iter();
+    let told = labels.filter(|(name, value)| {
+        TELLING.iter().any(|telling| name.eq_ignore_ascii_case(telling)) && !value.trim().is_empty()
+    });
+    let mut kinds: Vec<String> = told.map(|(name, value)| format!("{name} {value}")).collect();
+    let largest = |dimension: &usize| {
+        let most = problem.kinds().iter().map(|kind| kind.capacity[*dimension]).max().unwrap_or(1);
+        (f64::from(problem.demand().peak(server, *dimension)) / f64::from(most.max(1)) * 1e6) as u64
+    };
+    let busiest = (0..problem.demand().dimensions()).max_by_key(largest);
+    kinds.extend(busiest.map(|dimension| format!("mostly {}", setting.resources[dimension].name)));
+    kinds
+}
+
+/// The groups of the pilot: of one host, if some group is on one host only.
+fn pilot(left: &[Group], packing: &Packing, most: usize) -> Vec<usize> {
+    let on = |host: usize, critical: bool| -> Vec<usize> {
+        let all = left.iter().enumerate();
+        all.filter(|(_, group)| group.hosts.len() == 1 && group.hosts.contains(&host))
+            .filter(|(_, group)| critical || !group.is_critical)
+            .map(|(at, _)| at)
+            .collect()
+    };
+    for critical in [false, true] {
+        let chosen = (0..packing.hosts.len()).map(|host| instructive(left, on(host, critical), most));
+        let rank = |chosen: &Vec<usize>| {
+            let kinds: BTreeSet<&String> = chosen.iter().flat_map(|at| &left[*at].kinds).collect();
+            let risk: f64 = chosen.iter().map(|at| left[*at].risk).sum();
+            // Equal in what they teach: the one that risks less.
+            (kinds.len(), -(risk * 1e6) as i64)
+        };
+        let best = chosen.filter(|chosen| !chosen.is_empty()).max_by_key(rank);
+        if let Some(best) = best {
+            return best;
+        }
+    }
+    // All are spread over several hosts, or too large for a pilot: the one that needs the least.
+    let least = left.iter().enumerate().min_by(|(_, a), (_, b)| {
+        (a.is_critical, a.servers.len(), a.hosts.len())
+            .cmp(&(b.is_critical, b.servers.len(), b.hosts.len()))
+            .then(a.risk.total_cmp(&b.risk))
+    });
+    least.map(|(at, _)| vec![at]).unwrap_or_default()
+}
+
+/// Of these groups those that teach the most, each time the one that adds the most kinds; of equals the quietest.
+fn instructive(left: &[Group], mut from: Vec<usize>, most: usize) -> Vec<usize> {
+    let (mut chosen, mut known, mut servers) = (Vec::new(), BTreeSet::new(), 0);
+    loop {
+        let space = most - servers;
+        let fits = from.iter().filter(|at| left[**at].servers.len() <= space);
+        let new = |at: usize| left[at].kinds.iter().filter(|kind| !known.contains(*kind)).count();
+        let best = fits.copied().min_by(|a, b| {
+            new(*b).cmp(&new(*a)).then(left[*a].risk.total_cmp(&left[*b].risk)).then(a.cmp(b))
+        });
+        let Some(best) = best else { return chosen };
+        known.extend(left[best].kinds.iter().cloned());
+        servers += left[best].servers.len();
+        chosen.push(best);
+        from.retain(|at| *at != best);
+    }
+}
+
+/// The groups of a later wave.
+fn wave(left: &[Group], installed: &BTreeSet<usize>, most: usize) -> Vec<usize> {
+    let mut hosts = installed.clone();
+    let (mut chosen, mut servers) = (Vec::new(), 0);
+    loop {
+        let all = left.iter().enumerate();
+        let open: Vec<(usize, &Group)> = all.filter(|(at, _)| !chosen.contains(at)).collect();
+        // The critical wait until all others have moved, even if there would be hands for them.
+        let critical = open.iter().all(|(_, group)| group.is_critical);
+        let fits = open
+            .into_iter()
+            .filter(|(_, group)| group.is_critical == critical && servers + group.servers.len() <= most);
+        let new = |group: &Group| group.hosts.iter().filter(|host| !hosts.contains(host)).count();
+        let best = fits.min_by(|(_, a), (_, b)| new(a).cmp(&new(b)).then(a.risk.total_cmp(&b.risk)));
+        let Some((at, group)) = best else { return chosen };
+        hosts.extend(&group.hosts);
+        servers += group.servers.len();
+        chosen.push(at);
+    }
+}
+
+/// Where servers go when a host fails on the way, and the hosts that have to be there for it besides.
+fn safe(
+    setting: &Setting<'_>,
+    problem: &Problem,
+    packing: &Packing,
+    hosts: &[PlannedHost],
+    moves: &[Moves],
+    installed: &mut BTreeSet<usize>,
+    moved: &[usize],
+) -> Result<(BTreeSet<usize>, Vec<Failover>), PlanError> {
+    let mut more = BTreeSet::new();
+    let names = setting.names();
+    loop {
+        let places: Vec<usize> = installed.iter().copied().collect();
+        let present = |host: &usize| match packing.hosts.get(*host) {
+            Some(host) => Packed {
+                kind: host.kind,
+                servers: host.servers.iter().copied().filter(|server| moved.contains(server)).collect(),
+            },
+            None => {
+                let kind = setting.hosts.iter().position(|kind| kind.name == hosts[*host].host_type);
+                Packed { kind: kind.expect("the plan's own types"), servers: Vec::new() }
+            }
+        };
+        let partial = Packing { hosts: places.iter().map(present).collect(), unplaced: Vec::new() };
+        if let Some(found) = reserve::evacuated(setting, problem, &partial)? {
+            let there: Vec<PlannedHost> = places.iter().map(|place| hosts[*place].clone()).collect();
+            return Ok((more, in_use(reserve::told(&found, &there, &names))));
+        }
+        // One more host, the one that gets the most in the end; with all of them it is as in the end.
+        let next = (0..packing.hosts.len())
+            .filter(|host| !installed.contains(host))
+            .max_by_key(|host| packing.hosts[*host].servers.len());
+        let Some(next) = next else {
+            let of =
+                |moves: &Moves| moves.iter().copied().filter(|(server, _)| moved.contains(server)).collect();
+            let moves: Vec<Moves> = moves.iter().map(of).collect();
+            return Ok((more, in_use(reserve::told(&moves, hosts, &names))));
+        };
+        installed.insert(next);
+        more.insert(next);
+    }
+}
+
+fn in_use(failover: Vec<Failover>) -> Vec<Failover> {
+    failover.into_iter().filter(|failover| !failover.takeovers.is_empty()).collect()
+}
+
+/// What is asked between waves.
+pub(super) fn gates(policy: &PlanPolicy) -> Vec<Gate> {
+    use Comparison::{Above, AtLeast, AtMost};
+    use GateKind::{Pass, RollBack, Stop};
+    let overload = policy.overload_share;
+    [
+        (Pass, "migrations_failed_share", AtMost, 0.0),
+        (Pass, "guests_answering_share", AtLeast, 1.0),
+        (Pass, "days_watched", AtLeast, f64::from(policy.phases.watch_days)),
+        (Pass, "host_overloaded_share", AtMost, overload),
+        (Pass, "cpu_peak_over_planned", AtMost, 1.1),
+        (Pass, "memory_peak_over_planned", AtMost, 1.1),
+        (Pass, "critical_alerts", AtMost, 0.0),
+        (Pass, "backups_failed_share", AtMost, 0.0),
+        (Pass, "sources_switched_off_share", AtLeast, 1.0),
+        (Pass, "saving_realised_share", AtLeast, 0.9),
+        (Stop, "migrations_failed_share", Above, 0.1),
+        (Stop, "cpu_peak_over_planned", Above, 1.25),
+        (Stop, "memory_peak_over_planned", Above, 1.25),
+        (RollBack, "host_overloaded_share", Above, (overload * 10.0).max(0.01)),
+        (RollBack, "guests_answering_share", AtMost, 0.9),
+    ]
+    .into_iter()
+    .map(|(kind, metric, comparison, threshold)| Gate { kind, metric: metric.into(), comparison, threshold })
+    .collect()
+}

@@ -1,0 +1,114 @@
+//! What a plan is made in: servers, their needs, hosts, and the rules between them.
+
+use std::ops::Range;
+
+use tabane_model::{HostType, Objective, PlanPolicy, Traces};
+
+use super::{
+    PlanError,
+    make::placed,
+    needs::{self, Resource},
+    rules::{self, Rules},
+    units::Units,
+};
+use crate::pack::{Demand, Packing, Problem, construct, improve, lower_bound};
+
+pub(super) struct Setting<'a> {
+    pub traces: &'a Traces,
+    pub hosts: &'a [HostType],
+    pub policy: &'a PlanPolicy,
+    /// Those that are planned for, by their place in the traces. Everything else counts in this list.
+    pub servers: Vec<usize>,
+    pub resources: Vec<Resource>,
+    pub rules: Rules,
+    units: Units,
+}
+
+impl<'a> Setting<'a> {
+    pub fn new(traces: &'a Traces, hosts: &'a [HostType], policy: &'a PlanPolicy) -> Result<Self, PlanError> {
+        let servers = rules::planned(traces, policy);
+        if servers.is_empty() {
+            return Err(PlanError::NoServer);
+        }
+        let resources = needs::resources(traces, hosts, policy)?;
+        let rules = Rules::new(traces, &servers, hosts, policy)?;
+        let units = Units::new(servers.len(), &rules.together);
+        let setting = Self { traces, hosts, policy, servers, resources, rules, units };
+        setting.rules.clash(&setting.names(), hosts)?;
+        Ok(setting)
+    }
+
+    pub fn names(&self) -> Vec<&'a str> {
+        self.servers.iter().map(|server| self.traces.servers[*server].name.as_str()).collect()
+    }
+
+    pub fn bins(&self) -> Range<usize> {
+        0..self.traces.grid.bins
+    }
+
+    pub fn demand(&self, bins: Range<usize>) -> Demand {
+        needs::demand(self.traces, &self.servers, &self.resources, self.policy, bins)
+    }
+
+    /// Of servers, hosts filled to `fill` at most.
+    pub fn problem(&self, demand: Demand, objective: Objective, fill: f64) -> Result<Problem, PlanError> {
+        let mut problem = needs::problem(demand, self.hosts, &self.resources, objective, fill)?;
+        self.rules.apply(&mut problem);
+        Ok(problem)
+    }
+
+    /// The same of units: servers that stay together are one, and each knows its domain.
+    pub fn problem_of_units(
+        &self,
+        demand: &Demand,
+        objective: Objective,
+        fill: f64,
+    ) -> Result<Problem, PlanError> {
+        let rules = self.units.rules(&self.rules).deal_domains(self.hosts)?;
+        let demand = self.units.demand(demand);
+        let mut problem = needs::problem(demand, self.hosts, &self.resources, objective, fill)?;
+        rules.apply(&mut problem);
+        Ok(problem)
+    }
+
+    pub fn units(&self) -> &Units {
+        &self.units
+    }
+
+    /// Packs the servers, looking for better packings until `stop` says so.
+    pub fn pack(
+        &self,
+        problem: &Problem,
+        fill: f64,
+        workers: usize,
+        stop: &(dyn Fn(u64, f64) -> bool + Sync),
+    ) -> Result<Packing, PlanError> {
+        let best = |problem: &Problem, bounded: &dyn Fn(&Packing) -> f64| {
+            let first = construct(problem);
+            let enough = bounded(&first);
+            improve(problem, first, enough, self.policy.seed, workers, stop).packing
+        };
+        if self.rules.together.is_empty() && self.rules.spread.is_empty() {
+            return Ok(best(problem, &|first| lower_bound(problem, &placed(first)).cost));
+        }
+        let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
+        self.fits_somewhere(&units)?;
+        let packing = best(&units, &|first| lower_bound(problem, &placed(&self.units.expand(first))).cost);
+        Ok(self.units.expand(&packing))
+    }
+
+    /// Servers that fit a host each and none together are a contradiction that nobody should look for in a plan.
+    fn fits_somewhere(&self, units: &Problem) -> Result<(), PlanError> {
+        let names = self.names();
+        for (at, members) in self.units.iter().enumerate() {
+            if members.len() > 1 && !units.fits_any(at) {
+                let named: Vec<&str> = members.iter().map(|server| names[*server]).collect();
+                return Err(PlanError::Clash(vec![
+                    format!("{} stay together by keep_together", named.join(", ")),
+                    "no host that they may go to carries all of them".into(),
+                ]));
+            }
+        }
+        Ok(())
+    }
+}

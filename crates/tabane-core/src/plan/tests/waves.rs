@@ -1,0 +1,119 @@
+//! Plans are introduced step by step, and each step is proved.
+
+use tabane_model::{Across, Dependency, Phases, Reserve, WaveKind};
+
+use super::{
+    rules::{apart, patterns},
+    *,
+};
+
+fn in_waves() -> PlanPolicy {
+    PlanPolicy {
+        keep_apart: apart(&["s0", "s1", "s2"], Across::Host),
+        reserve: Reserve::Shared,
+        fill_max: 0.7,
+        phases: Phases {
+            pilot_servers: 2,
+            wave_servers: 4,
+            critical: patterns(&["s7"]),
+            dependency: vec![Dependency { name: "d".into(), servers: patterns(&["s3", "s8"]) }],
+            ..Phases::default()
+        },
+        ..policy()
+    }
+}
+
+fn faults(plan: &Plan, traces: &Traces) -> String {
+    verify(plan, traces).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn each_wave_keeps_what_the_whole_plan_keeps() {
+    let traces = traces(8);
+    let plan = made(&traces, &in_waves());
+    assert_eq!(faults(&plan, &traces), "");
+    let wave_of = |server: &str| plan.waves.iter().position(|wave| wave.servers.iter().any(|s| s == server));
+    assert_eq!(plan.waves.iter().map(|wave| wave.servers.len()).sum::<usize>(), 12);
+    assert!(plan.waves[0].servers.len() <= 2 && plan.waves.iter().all(|wave| wave.servers.len() <= 4));
+    assert_eq!(wave_of("s3"), wave_of("s8"));
+    assert_eq!(wave_of("s7"), Some(plan.waves.len() - 1));
+    assert_eq!(plan.waves[0].kind, WaveKind::Pilot);
+    assert_eq!(plan.waves.last().unwrap().kind, WaveKind::Critical);
+    // One host alone has nobody to take over.
+    assert!(plan.waves[0].new_hosts.len() >= 2, "{:?}", plan.waves[0]);
+    assert!(plan.waves[..plan.waves.len() - 1].iter().all(|wave| !wave.failover.is_empty()));
+
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        faults(&changed, &traces)
+    };
+    assert!(rejected(&|plan| drop(plan.waves[1].servers.pop())).contains("is in no wave"));
+    assert!(
+        rejected(&|plan| {
+            let again = plan.waves[0].servers[0].clone();
+            plan.waves[1].servers.push(again);
+        })
+        .contains("moves twice")
+    );
+    assert!(rejected(&|plan| plan.waves[0].new_hosts.clear()).contains("not there yet"));
+    assert!(rejected(&|plan| plan.waves[0].failover.clear()).contains("after pilot: if"));
+    assert!(
+        rejected(&|plan| {
+            let last = plan.waves.len() - 1;
+            plan.waves.swap(0, last);
+        })
+        .contains("critical servers move before others")
+    );
+    assert!(
+        rejected(&|plan| {
+            let at = plan.waves.iter().position(|wave| wave.servers.iter().any(|s| s == "s8")).unwrap();
+            plan.waves[at].servers.retain(|s| s != "s8");
+            plan.waves.last_mut().unwrap().servers.push("s8".into());
+        })
+        .contains("move at different times")
+    );
+    assert!(
+        rejected(&|plan| {
+            let all: Vec<String> = plan.waves.drain(1..).flat_map(|wave| wave.servers).collect();
+            plan.waves[0].servers.extend(all);
+        })
+        .contains("more than there are hands for")
+    );
+    assert!(rejected(&|plan| plan.hosts[0].peaks[0].share /= 2.0).contains("other peaks than it says"));
+}
+
+#[test]
+fn who_stands_by_does_so_from_the_pilot_on() {
+    let traces = traces(8);
+    let policy = PlanPolicy { reserve: Reserve::Spare, ..in_waves() };
+    let plan = made(&traces, &policy);
+    assert_eq!(faults(&plan, &traces), "");
+    assert!(plan.waves[0].new_hosts.iter().any(|host| host == "spare-001"));
+    let mut changed = plan.clone();
+    changed.waves[0].new_hosts.retain(|host| host != "spare-001");
+    assert!(faults(&changed, &traces).contains("does not stand by yet"));
+}
+
+#[test]
+fn a_group_that_no_wave_has_hands_for_is_told() {
+    let phases = Phases { wave_servers: 3, ..in_waves().phases };
+    let dependency = vec![Dependency { name: "d".into(), servers: patterns(&["s*"]) }];
+    let policy = PlanPolicy { phases: Phases { dependency, ..phases }, ..policy() };
+    let error =
+        make(&traces(8), &hosts(), &policy, Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap_err().to_string();
+    assert!(error.contains("12 servers move together") && error.contains("hands for 3"), "{error}");
+}
+
+#[test]
+fn the_pilot_teaches_more_than_one_thing() {
+    let mut traces = traces(8);
+    for (at, server) in traces.servers.iter_mut().enumerate() {
+        let os = if at < 6 { "linux" } else { "windows" };
+        server.labels = vec![("os".into(), os.into())];
+    }
+    let phases = Phases { pilot_servers: 2, ..Phases::default() };
+    let plan = made(&traces, &PlanPolicy { phases, ..policy() });
+    let pilot: Vec<usize> = plan.waves[0].servers.iter().map(|name| name[1..].parse().unwrap()).collect();
+    assert!(pilot.iter().any(|at| *at < 6) && pilot.iter().any(|at| *at >= 6), "{pilot:?}");
+}

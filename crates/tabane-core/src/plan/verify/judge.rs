@@ -1,0 +1,106 @@
+//! A plan beside the problem that it says it solves.
+
+use std::collections::HashMap;
+
+use tabane_model::{Objective, Plan};
+
+use super::Fault;
+use crate::{
+    pack::{Breach, Packing, Problem},
+    plan::{PlanError, peaks::peaks, rules::domain_of, setting::Setting},
+};
+
+pub(super) struct Judge<'a> {
+    pub plan: &'a Plan,
+    pub setting: &'a Setting<'a>,
+    pub problem: Problem,
+    /// Servers that are planned for, by name.
+    pub names: HashMap<&'a str, usize>,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(plan: &'a Plan, setting: &'a Setting<'a>) -> Result<Self, PlanError> {
+        let demand = setting.demand(setting.bins());
+        let problem = setting.problem(demand, Objective::Cost, plan.assumptions.fill)?;
+        let names = setting.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
+        Ok(Self { plan, setting, problem, names })
+    }
+
+    pub fn server(&self, at: usize) -> &str {
+        self.setting.servers.get(at).map_or("?", |server| self.setting.traces.servers[*server].name.as_str())
+    }
+
+    fn host(&self, at: usize) -> &str {
+        self.plan.hosts.iter().filter(|host| !host.spare).nth(at).map_or("?", |host| &host.id)
+    }
+
+    pub fn told(&self, breach: Breach) -> Fault {
+        Fault::Breach(match breach {
+            Breach::NotOnce { server, times } => format!("{} is named {times} times", self.server(server)),
+            Breach::Overload { host, dimension, bin, load, capacity } => format!(
+                "{} would have to carry {load} of {capacity} {} in bin {bin}",
+                self.host(host),
+                self.setting.resources[dimension].name
+            ),
+            Breach::LeftOut { server, .. } => {
+                format!("{} has no host, though there is one for it", self.server(server))
+            }
+            Breach::Together { host, one, other } => format!(
+                "{} and {} are kept apart, and both on {}",
+                self.server(one),
+                self.server(other),
+                self.host(host)
+            ),
+            Breach::Forbidden { server, kind } => format!(
+                "{} must not be on a host of type {}",
+                self.server(server),
+                self.setting.hosts[kind].name
+            ),
+            other => other.to_string(),
+        })
+    }
+
+    /// What the packing problem does not know: who stays together, and domains.
+    pub fn rules(&self, packing: &Packing) -> Vec<Fault> {
+        let mut host_of = vec![None; self.setting.servers.len()];
+        for (at, host) in packing.hosts.iter().enumerate() {
+            host.servers.iter().for_each(|server| host_of[*server] = Some(at));
+        }
+        let mut faults = Vec::new();
+        for (name, members) in &self.setting.rules.together {
+            if members.windows(2).any(|pair| host_of[pair[0]] != host_of[pair[1]]) {
+                faults.push(Fault::Breach(format!("keep_together {name} is on several hosts")));
+            }
+        }
+        for (name, members) in &self.setting.rules.spread {
+            let domain = |server: &usize| {
+                host_of[*server].map(|host| domain_of(&self.setting.hosts[packing.hosts[host].kind]))
+            };
+            let mut domains: Vec<String> = members.iter().filter_map(domain).collect();
+            let all = domains.len();
+            domains.sort();
+            domains.dedup();
+            if domains.len() < all {
+                faults.push(Fault::Breach(format!("keep_apart {name} has two in one domain")));
+            }
+        }
+        faults
+    }
+
+    /// Servers by name, those that are planned for.
+    pub fn places(&self, names: &[String]) -> Vec<usize> {
+        names.iter().filter_map(|name| self.names.get(name.as_str()).copied()).collect()
+    }
+
+    /// Peaks and curves that are not what the traces say.
+    pub fn peaks(&self, packing: &Packing) -> Vec<Fault> {
+        let hosts = self.plan.hosts.iter().filter(|host| !host.spare).zip(&packing.hosts);
+        let wrong = hosts.filter(|(told, host)| {
+            let kind = &self.setting.hosts[host.kind];
+            let (peaks, curves) = peaks(self.problem.demand(), host, kind, &self.setting.resources);
+            // A plan without curves says nothing that could be wrong.
+            peaks != told.peaks || !(told.curves.is_empty() || curves == told.curves)
+        });
+        wrong.map(|(told, _)| Fault::Breach(format!("{} has other peaks than it says", told.id))).collect()
+    }
+}
