@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabane-qemu", &[]),
     ("tabane-convert", &["tabane-model"]),
     ("tabane-survey", &["tabane-model"]),
+    ("tabane-report", &["tabane-model"]),
     ("tabane-host", &["tabane-core", "tabane-client", "tabane-convert", "tabane-qemu", "tabane-model"]),
     ("tabane-server", &["tabane-core", "tabane-store", "tabane-model"]),
     (
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tabane-client",
             "tabane-convert",
             "tabane-survey",
+            "tabane-report",
             "tabane-core",
             "tabane-model",
             "tabane-store",

@@ -17,6 +17,7 @@ mod risk;
 mod rules;
 mod setting;
 mod spare;
+mod tco;
 mod units;
 mod verify;
 

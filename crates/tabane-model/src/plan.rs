@@ -1,18 +1,22 @@
 //! The forms of a consolidation plan: what hosts there may be, what is accepted, and what came of it.
 
+mod costs;
 mod document;
 mod hosts;
+mod note;
 mod pattern;
 mod phases;
 mod policy;
 mod rules;
 mod schema;
 
+pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
 pub use document::{
     Assumptions, DataQuality, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource, PlannedHost,
     Proof, Takeover, UnplacedServer,
 };
 pub use hosts::{HostType, HostTypes};
+pub use note::{Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};
 pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};

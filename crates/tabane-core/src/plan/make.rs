@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use tabane_model::{
-    Assumptions, DataQuality, HostTypes, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan, PlanPolicy,
-    PlannedHost, Proof, Reserve, Traces, UnplacedServer,
+    Assumptions, Costs, DataQuality, HostTypes, Lack, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan,
+    PlanNote, PlanPolicy, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     rules::is_excluded,
     setting::Setting,
     spare,
+    tco::tco,
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
 
@@ -25,6 +26,7 @@ pub fn make(
     traces: &Traces,
     hosts: &HostTypes,
     policy: &PlanPolicy,
+    costs: Option<&Costs>,
     now: Timestamp,
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
@@ -40,16 +42,12 @@ pub fn make(
     problem.set_prices(&needs::prices(kinds, Objective::Cost));
     let bound = lower_bound(&problem, &placed(&packing));
 
-    let mut notes = vec![
-        "No hypervisor is on every vendor's list: look each product's support for QEMU/KVM up before it is moved."
-            .to_owned(),
-    ];
+    let mut notes = vec![PlanNote::VendorSupport];
     match margin {
-        None => notes.push("The traces are shorter than four days: how often hosts will be overloaded is not known.".into()),
-        Some(margin) if margin.held_out > policy.overload_share => notes.push(format!(
-            "No margin that was tried keeps the accepted share: on the later half of the traces {:.4} % of host-samples were overloaded.",
-            margin.held_out * 100.0
-        )),
+        None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
+        Some(margin) if margin.held_out > policy.overload_share => {
+            notes.push(PlanNote::NoMargin { held_out_share: margin.held_out });
+        }
         Some(_) => {}
     }
     let (names, resources) = (setting.names(), &setting.resources);
@@ -63,11 +61,8 @@ pub fn make(
     let mut planned = planned_hosts(&problem, &packing, resources, hosts, &names, probabilities);
     let reserve = reserved(&setting, &problem, &packing)?;
     let reserve = reserve.unwrap_or_else(|host| {
-        notes.push(format!(
-            "There are not hosts enough to absorb {} of {}.",
-            counted_failures(policy.spare_hosts),
-            planned.get(host).map_or("every host", |host| host.id.as_str())
-        ));
+        let host = planned.get(host).map(|host| host.id.clone());
+        notes.push(PlanNote::NotAbsorbed { failures: policy.spare_hosts, host });
         Reserved::default()
     });
     planned.extend(reserve.spares.iter().enumerate().map(|(at, kind)| PlannedHost {
@@ -84,7 +79,7 @@ pub fn make(
     let price = |host: &PlannedHost| {
         kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
-    Ok(Plan {
+    let mut plan = Plan {
         version: PLAN_VERSION,
         made_at: now,
         cost: planned.iter().map(price).sum(),
@@ -101,10 +96,14 @@ pub fn make(
             policy: policy.clone(),
             fill,
             resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
+            costs: costs.cloned(),
             notes,
         },
         data_quality: quality(traces),
-    })
+        tco: None,
+    };
+    plan.tco = tco(&plan, traces);
+    Ok(plan)
 }
 
 /// Hosts that stand by, and who takes over what.
@@ -134,10 +133,6 @@ fn reserved(
         Reserve::Shared => reserve::shared(setting, problem, packing, failures as usize)?
             .map(|shared| Reserved { spares: shared.spares, moves: shared.moves, failures }),
     })
-}
-
-fn counted_failures(failures: u32) -> String {
-    if failures == 1 { "the failure".into() } else { format!("{failures} failures at the same time, one") }
 }
 
 pub(super) fn placed(packing: &Packing) -> Vec<usize> {
@@ -174,40 +169,42 @@ fn planned_hosts(
 
 fn unplaced(setting: &Setting<'_>, problem: &Problem, packing: &Packing) -> Vec<UnplacedServer> {
     let traces = setting.traces;
-    let told = |server: usize, reason: String| UnplacedServer {
+    let told = |server: usize, cause: UnplacedCause| UnplacedServer {
         server: traces.servers[server].name.clone(),
-        reason,
+        reason: cause.to_string(),
+        cause: Some(cause),
     };
     let left_out = (0..traces.servers.len()).filter_map(|server| {
         if is_excluded(traces, setting.policy, server) {
-            return Some(told(server, "the policy excludes it".into()));
+            return Some(told(server, UnplacedCause::Excluded));
         }
-        (!traces.is_measured(server)).then(|| told(server, "nothing was measured of it".into()))
+        (!traces.is_measured(server)).then(|| told(server, UnplacedCause::NotMeasured))
     });
     let mut list: Vec<UnplacedServer> = left_out.collect();
     list.extend(packing.unplaced.iter().map(|at| {
-        let reason = if problem.fits_any(*at) {
-            "there are not enough hosts of the kinds it fits".to_owned()
+        let cause = if problem.fits_any(*at) {
+            UnplacedCause::NoHostLeft
         } else {
-            too_large(setting, problem, *at)
+            UnplacedCause::TooLarge { lacking: lacking(setting, problem, *at) }
         };
-        told(setting.servers[*at], reason)
+        told(setting.servers[*at], cause)
     }));
     list
 }
 
-/// Why no host takes a server, not even an empty one.
-fn too_large(setting: &Setting<'_>, problem: &Problem, server: usize) -> String {
+/// What the host lacks that is nearest to what a server needs.
+fn lacking(setting: &Setting<'_>, problem: &Problem, server: usize) -> Vec<Lack> {
     let allowed = (0..problem.kinds().len()).filter(|kind| problem.may(server, *kind));
-    let least = allowed.map(|kind| {
-        let over = |(dimension, most): (usize, &u32)| {
-            let need = problem.demand().peak(server, dimension);
-            (need > *most).then(|| format!("{} of {} {need}", setting.resources[dimension].name, most))
-        };
-        problem.kinds()[kind].capacity.iter().enumerate().filter_map(over).collect::<Vec<String>>()
-    });
-    let least = least.min_by_key(Vec::len).unwrap_or_default();
-    format!("it is larger than any host it may go to: it needs, of what there may be, {}", least.join(", "))
+    let of = |kind: usize| -> Vec<Lack> {
+        let capacity = problem.kinds()[kind].capacity.iter().copied().enumerate();
+        let over = capacity.filter_map(|(dimension, there)| {
+            let needed = problem.demand().peak(server, dimension);
+            let resource = setting.resources[dimension].name.to_owned();
+            (needed > there).then_some(Lack { resource, needed, there })
+        });
+        over.collect()
+    };
+    allowed.map(of).min_by_key(Vec::len).unwrap_or_default()
 }
 
 fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {

@@ -14,7 +14,7 @@ use super::{PlanError, needs::Resource, setting::Setting};
 use crate::pack::{Demand, Packing};
 
 /// Less than this is no history to judge by.
-const DAYS_MIN: usize = 4;
+pub(super) const DAYS_MIN: usize = 4;
 const DAY_S: usize = 86_400;
 /// Fills that are tried, as parts of the policy's own.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];

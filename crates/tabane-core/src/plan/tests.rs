@@ -11,6 +11,7 @@ use tabane_model::{
 use super::*;
 
 mod rules;
+mod tco;
 mod waves;
 
 const STEP_S: u32 = 3_600;
@@ -63,7 +64,7 @@ fn policy() -> PlanPolicy {
 }
 
 fn made(traces: &Traces, policy: &PlanPolicy) -> Plan {
-    make(traces, &hosts(), policy, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()
+    make(traces, &hosts(), policy, None, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn too_short_a_trace_states_no_probability() {
     let plan = made(&traces, &policy());
     assert_eq!(plan.predicted_overload_share, None);
     assert!(plan.hosts.iter().all(|host| host.overload_probability.is_none()));
-    assert!(plan.assumptions.notes.iter().any(|note| note.contains("not known")));
+    assert!(plan.assumptions.notes.iter().any(|note| note.to_string().contains("not known")));
 }
 
 #[test]
@@ -180,6 +181,6 @@ fn a_changed_plan_is_rejected() {
 fn without_cpu_or_the_memory_that_is_asked_for_there_is_no_plan() {
     let mut traces = traces(8);
     traces.series.remove(&Metric::MemMib);
-    let error = make(&traces, &hosts(), &policy(), Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap_err();
+    let error = make(&traces, &hosts(), &policy(), None, Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap_err();
     assert!(error.to_string().contains("no load of memory_mib"), "{error}");
 }

@@ -8,7 +8,7 @@ mod waves;
 use tabane_model::{HostTypes, PLAN_VERSION, Plan, Traces};
 use thiserror::Error;
 
-use super::{PlanError, make::placed, setting::Setting};
+use super::{PlanError, make::placed, setting::Setting, tco::tco};
 use crate::pack::{check_bound, check_packing};
 use judge::Judge;
 
@@ -49,6 +49,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         .0
         .into_iter()
         .chain(assumed.policy.faults().0)
+        .chain(assumed.costs.iter().flat_map(|costs| costs.faults().0))
         .map(|fault| Fault::Assumption(format!("{}: {}", fault.field, fault.message)))
         .collect();
     if !(assumed.fill > 0.0 && assumed.fill <= assumed.policy.fill_max) {
@@ -82,8 +83,35 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         types.host_type.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
     let is: f64 = plan.hosts.iter().map(price).sum();
+    if let Some(fault) = other_tco(plan, traces) {
+        faults.push(fault);
+    }
     if (is - plan.cost).abs() > 1e-6 * is.abs().max(1.0) {
         faults.push(Fault::Cost { said: plan.cost, is });
     }
     faults
+}
+
+/// Costs before and after that do not come of what they are said to come of.
+fn other_tco(plan: &Plan, traces: &Traces) -> Option<Fault> {
+    let (is, said) = (tco(plan, traces), plan.tco.as_ref());
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+    let same = match (&is, said) {
+        (None, None) => true,
+        (Some(is), Some(said)) => {
+            near(is.before, said.before)
+                && near(is.after, said.after)
+                && is.positions.len() == said.positions.len()
+                && is.positions.iter().zip(&said.positions).all(|(is, said)| {
+                    is.item == said.item && near(is.before, said.before) && near(is.after, said.after)
+                })
+                && is.cumulative.len() == said.cumulative.len()
+                && is.cumulative.iter().zip(&said.cumulative).all(|(is, said)| {
+                    is.year == said.year && near(is.before, said.before) && near(is.after, said.after)
+                })
+                && near(is.break_even_months.unwrap_or(-1.0), said.break_even_months.unwrap_or(-1.0))
+        }
+        _ => false,
+    };
+    (!same).then(|| Fault::Breach("the costs before and after are not those of its assumptions".into()))
 }

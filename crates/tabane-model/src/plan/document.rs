@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Gate, HostType, PlanPolicy, Wave};
+use super::{Costs, Gate, HostType, PlanNote, PlanPolicy, Tco, UnplacedCause, Wave};
 
 /// Of the form that is written.
 pub const PLAN_VERSION: u32 = 1;
@@ -33,6 +33,9 @@ pub struct Plan {
     /// Between one wave and the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Before and after, if it was said what things cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tco: Option<Tco>,
     pub assumptions: Assumptions,
     pub data_quality: DataQuality,
 }
@@ -84,10 +87,13 @@ pub struct PlanResource {
     pub share: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UnplacedServer {
     pub server: String,
+    /// The cause as a sentence.
     pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<UnplacedCause>,
 }
 
 /// What no plan can do without, spare hosts not counted.
@@ -124,8 +130,9 @@ pub struct Assumptions {
     pub fill: f64,
     /// What was looked at, in the order of the proof.
     pub resources: Vec<String>,
-    /// What was left out, and other sentences for the reader.
-    pub notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
+    pub notes: Vec<PlanNote>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Subcommand)]
 pub enum PlanCommand {
@@ -10,6 +10,8 @@ pub enum PlanCommand {
     Make(PlanMake),
     /// Prove a plan again from the loads: every constraint, and its lower bound
     Verify(PlanVerify),
+    /// Make a page of a plan for managers and engineers, or tables for spreadsheets
+    Report(PlanReport),
 }
 
 #[derive(Args)]
@@ -23,6 +25,9 @@ pub struct PlanMake {
     /// What is accepted; without it, that hosts are overloaded in one of 10,000 samples
     #[arg(long, value_name = "policy.toml")]
     pub policy: Option<PathBuf>,
+    /// What things cost, to compare before and after over years
+    #[arg(long, value_name = "costs.toml")]
+    pub costs: Option<PathBuf>,
     /// Where the plan is written
     #[arg(long, value_name = "plan.json")]
     pub out: PathBuf,
@@ -40,4 +45,32 @@ pub struct PlanVerify {
     /// The folder that the plan was made from
     #[arg(long, value_name = "FOLDER")]
     pub traces: PathBuf,
+}
+
+#[derive(Args)]
+pub struct PlanReport {
+    pub plan: PathBuf,
+    /// One page that needs nothing else
+    #[arg(long, conflicts_with_all = ["csv", "json"])]
+    pub html: bool,
+    /// Tables: servers, hosts, costs
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// The plan itself
+    #[arg(long)]
+    pub json: bool,
+    /// Of the page
+    #[arg(long, value_enum, default_value_t = ReportLanguage::En)]
+    pub language: ReportLanguage,
+    /// Where it is written, in place of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReportLanguage {
+    /// English
+    En,
+    /// 日本語
+    Ja,
 }

@@ -1,6 +1,7 @@
 //! Plans are made and judged here, from files; no server is asked.
 
 mod policy;
+mod report;
 
 use std::{
     path::Path,
@@ -16,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tabane_core::plan;
-use tabane_model::{Faults, HostTypes, Plan, PlanPolicy, Traces};
+use tabane_model::{Costs, Faults, HostTypes, Plan, PlanPolicy, Traces};
 
 use super::DONE;
 use crate::{
@@ -32,6 +33,7 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
     match command {
         PlanCommand::Make(make) => make_plan(context, make).await,
         PlanCommand::Verify(verify) => tokio::task::spawn_blocking(move || verify_plan(&verify)).await?,
+        PlanCommand::Report(report) => report::run(&report),
     }
 }
 
@@ -41,10 +43,15 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     sound(&arguments.hosts, hosts.faults())?;
     let mut policy = policy::read(arguments.policy.as_deref(), &arguments.set)?;
     sound(arguments.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
+    let costs: Option<Costs> = arguments.costs.as_deref().map(read_toml).transpose()?;
+    if let (Some(path), Some(costs)) = (&arguments.costs, &costs) {
+        sound(path, costs.faults())?;
+    }
     policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
     let stopped = Arc::new(AtomicBool::new(false));
     let seen = stopped.clone();
-    let mut working = tokio::task::spawn_blocking(move || work(&arguments, &hosts, &policy, &seen));
+    let mut working =
+        tokio::task::spawn_blocking(move || work(&arguments, &hosts, &policy, costs.as_ref(), &seen));
     let plan = tokio::select! {
         plan = &mut working => plan??,
         // What was found until then is a plan, too.
@@ -60,7 +67,13 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     Ok(DONE)
 }
 
-fn work(arguments: &PlanMake, hosts: &HostTypes, policy: &PlanPolicy, stopped: &AtomicBool) -> Result<Plan> {
+fn work(
+    arguments: &PlanMake,
+    hosts: &HostTypes,
+    policy: &PlanPolicy,
+    costs: Option<&Costs>,
+    stopped: &AtomicBool,
+) -> Result<Plan> {
     let bar = progress::bar("plan");
     bar.set_message("reading the traces");
     let traces = read_traces(&arguments.traces)?;
@@ -77,7 +90,7 @@ fn work(arguments: &PlanMake, hosts: &HostTypes, policy: &PlanPolicy, stopped: &
         stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = plan::make(&traces, hosts, policy, Timestamp::now(), workers, &stop)?;
+    let plan = plan::make(&traces, hosts, policy, costs, Timestamp::now(), workers, &stop)?;
     bar.finish_and_clear();
     write(&arguments.out, &plan)?;
     Ok(plan)
@@ -91,9 +104,7 @@ fn unit(policy: &PlanPolicy) -> &'static str {
 }
 
 fn verify_plan(arguments: &PlanVerify) -> Result<ExitCode> {
-    let text = tabane_survey::read_text(&arguments.plan, FILE_BYTES_MAX)?;
-    let plan: Plan =
-        serde_json::from_str(&text).with_context(|| format!("{} is no plan", arguments.plan.display()))?;
+    let plan = read_plan(&arguments.plan)?;
     let traces = read_traces(&arguments.traces)?;
     let faults = plan::verify(&plan, &traces);
     if faults.is_empty() {
@@ -135,6 +146,33 @@ fn tell(plan: &Plan) {
         }
     }
     println!("cost of hosts: {}", plan.cost);
+    if let Some(tco) = &plan.tco {
+        let told = |amount: f64| format!("{amount:.0} {}", tco.currency);
+        println!("in {} years: {} as it is, {} with the plan", tco.years, told(tco.before), told(tco.after));
+        match tco.break_even_months {
+            Some(months) => println!("  it has paid for itself after {} months", months.ceil()),
+            None => println!("  it does not pay for itself in that time"),
+        }
+        let rises =
+            tco.positions.iter().filter(|position| position.after > position.before && position.before > 0.0);
+        for position in rises {
+            println!(
+                "  {:?} rises from {} to {}",
+                position.item,
+                told(position.before),
+                told(position.after)
+            );
+        }
+    }
+    if let Some(pilot) = plan.waves.first() {
+        println!(
+            "{}: a pilot of {} on {}, then {}",
+            counted(plan.waves.len(), "step"),
+            counted(pilot.servers.len(), "server"),
+            pilot.new_hosts.join(", "),
+            counted(plan.waves.len() - 1, "wave")
+        );
+    }
     match plan.predicted_overload_share {
         Some(share) => println!(
             "overloaded: {:.4} % of host-samples that the plan had not seen, at {:.0} % of a host; accepted: {:.4} %",
@@ -150,6 +188,11 @@ fn tell(plan: &Plan) {
     for note in &plan.assumptions.notes {
         println!("note: {note}");
     }
+}
+
+fn read_plan(path: &Path) -> Result<Plan> {
+    let text = tabane_survey::read_text(path, FILE_BYTES_MAX)?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no plan", path.display()))
 }
 
 fn read_traces(folder: &Path) -> Result<Traces> {

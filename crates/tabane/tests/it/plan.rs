@@ -130,3 +130,39 @@ fn rules_and_what_ifs_are_planned_and_proved() {
     assert!(!clash.status.success());
     assert!(clash.all_text().contains("keep_together shop has both, too"), "{}", clash.all_text());
 }
+
+#[test]
+fn a_plan_is_reported_in_both_languages_and_as_tables() {
+    let folder = folder();
+    let costs = "currency = \"EUR\"\nyears = 5\n[before]\nreplacement = 3000\nreplacement_years = 5\n[after]\nhost_software_year = 100\n";
+    std::fs::write(folder.path().join("costs.toml"), costs).unwrap();
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    let made = tabane(folder.path(), &[&["make"], &files[..], &["--costs", "costs.toml"]].concat());
+    assert!(
+        made.stdout_text().contains("in 5 years: 30000 EUR as it is, 11000 EUR with the plan"),
+        "{}",
+        made.all_text()
+    );
+    assert!(made.stdout_text().contains("a pilot of 5 servers"), "{}", made.all_text());
+    assert!(verify(folder.path()).status.success(), "{}", verify(folder.path()).all_text());
+
+    let report = |arguments: &[&str]| {
+        let told = tabane(folder.path(), &[&["report", "plan.json"], arguments].concat());
+        assert!(told.status.success(), "{}", told.all_text());
+        told.stdout_text()
+    };
+    assert!(
+        report(&["--html"]).contains("10 servers become virtual machines on 1 host, and one host stands by.")
+    );
+    assert!(report(&["--language", "ja"]).contains("10 台のサーバーを仮想マシンとして 1 台のホスト"));
+    assert!(report(&["--csv"]).contains("s3,host-001,r1,"));
+    let plan: serde_json::Value = serde_json::from_str(&report(&["--json"])).unwrap();
+    assert_eq!(plan["hosts"][0]["servers"].as_array().unwrap().len(), 10);
+    assert_eq!(report(&["--html", "--out", "plan.html"]), "");
+    assert!(std::fs::read_to_string(folder.path().join("plan.html")).unwrap().ends_with("</html>"));
+
+    std::fs::write(folder.path().join("costs.toml"), costs.replace("100", "-100")).unwrap();
+    let refused = tabane(folder.path(), &[&["make"], &files[..], &["--costs", "costs.toml"]].concat());
+    assert!(!refused.status.success());
+    assert!(refused.all_text().contains("after.host_software_year"), "{}", refused.all_text());
+}

@@ -1,0 +1,110 @@
+//! Costs before and after, by hand.
+
+use tabane_model::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, TcoItem};
+
+use super::{rules::patterns, *};
+
+fn costs() -> Costs {
+    Costs {
+        currency: "EUR".into(),
+        years: 4,
+        rates: Rates {
+            energy_kwh: 0.25,
+            pue: 1.5,
+            labour_hour: 50.0,
+            rack_unit_year: 100.0,
+            network_port_year: 10.0,
+        },
+        before: BeforeCosts {
+            watts: 200.0,
+            replacement: 4_000.0,
+            replacement_years: 5.0,
+            admin_hours_year: 10.0,
+            rack_units: 2.0,
+            ..BeforeCosts::default()
+        },
+        after: AfterCosts {
+            host_software_year: 900.0,
+            server_admin_hours_year: 4.0,
+            host_rack_units: 1.0,
+            ..AfterCosts::default()
+        },
+        migration: MigrationCosts {
+            double_running_months: 3.0,
+            training: 2_000.0,
+            ..MigrationCosts::default()
+        },
+    }
+}
+
+fn costed(traces: &Traces, policy: &PlanPolicy) -> Plan {
+    let stop = |turns: u64, _: f64| turns > 500;
+    make(traces, &hosts(), policy, Some(&costs()), Timestamp::UNIX_EPOCH, 1, &stop).unwrap()
+}
+
+#[test]
+fn positions_are_those_of_a_sheet_of_paper() {
+    let mut traces = traces(8);
+    traces.servers[0].labels = vec![("watts".into(), "400".into())];
+    let plan = costed(&traces, &PlanPolicy { exclude: patterns(&["s11"]), ..policy() });
+    assert_eq!(verify(&plan, &traces).len(), 0);
+    let tco = plan.tco.clone().unwrap();
+    let of = |item: TcoItem| {
+        let position = tco.positions.iter().find(|position| position.item == item).unwrap();
+        (position.before.round(), position.after.round())
+    };
+    // Eleven move onto one small host, and one stands by; one stays.
+    assert_eq!(plan.hosts.len(), 2);
+    assert_eq!(of(TcoItem::Hardware), (12.0 * 3_200.0, 3_200.0 + plan.cost));
+    // 2.6 kW and, of the one that stays, 0.2 kW; hosts state no watts.
+    assert_eq!(
+        of(TcoItem::Power),
+        ((2.6 * 8_766.0f64 * 0.25 * 4.0).round(), (0.2 * 8_766.0f64 * 0.25 * 4.0).round())
+    );
+    assert_eq!(of(TcoItem::Cooling).0, (2.6 * 8_766.0f64 * 0.25 * 4.0 / 2.0).round());
+    assert_eq!(of(TcoItem::Space), (12.0 * 200.0 * 4.0, 200.0 * 4.0 + 2.0 * 100.0 * 4.0));
+    assert_eq!(of(TcoItem::Administration), (12.0 * 500.0 * 4.0, 500.0 * 4.0 + 11.0 * 200.0 * 4.0));
+    // Software rises: nothing before, two hosts' after.
+    assert_eq!(of(TcoItem::Software), (0.0, 2.0 * 900.0 * 4.0));
+    assert_eq!(of(TcoItem::Migration), (0.0, 11.0 * 4.0 * 50.0));
+    assert_eq!(of(TcoItem::Training), (0.0, 2_000.0));
+    // A quarter of a year of power, cooling and space of the eleven.
+    let running = (2.4 * 8_766.0 * 0.25 * 1.5 + 11.0 * 200.0) / 4.0;
+    assert_eq!(of(TcoItem::DoubleRunning), (0.0, f64::round(running)));
+    assert_eq!(
+        tco.not_stated,
+        [TcoItem::Maintenance, TcoItem::Network, TcoItem::Storage, TcoItem::Support, TcoItem::Disposal]
+    );
+    let sum = |of: &dyn Fn(&tabane_model::TcoPosition) -> f64| tco.positions.iter().map(of).sum::<f64>();
+    assert!((tco.before - sum(&|p| p.before)).abs() < 1e-6 && (tco.after - sum(&|p| p.after)).abs() < 1e-6);
+    assert_eq!((tco.cumulative.len(), tco.cumulative[4].after), (5, tco.after));
+    let months = tco.break_even_months.unwrap();
+    assert!(months > 0.0 && months < 12.0, "{months}");
+}
+
+#[test]
+fn costs_that_are_made_to_look_better_are_found() {
+    let traces = traces(8);
+    let plan = costed(&traces, &policy());
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        verify(&changed, &traces).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let not_those = "not those of its assumptions";
+    assert!(rejected(&|plan| plan.tco.as_mut().unwrap().after -= 100.0).contains(not_those));
+    assert!(rejected(&|plan| plan.tco.as_mut().unwrap().positions[7].after = 0.0).contains(not_those));
+    assert!(rejected(&|plan| plan.tco.as_mut().unwrap().break_even_months = Some(0.1)).contains(not_those));
+    assert!(rejected(&|plan| plan.tco = None).contains(not_those));
+    assert!(rejected(&|plan| plan.assumptions.costs.as_mut().unwrap().rates.pue = 0.5).contains("rates.pue"));
+}
+
+#[test]
+fn a_plan_that_never_pays_says_so() {
+    let traces = traces(8);
+    let dear = Costs { after: AfterCosts { host_software_year: 1e6, ..AfterCosts::default() }, ..costs() };
+    let plan =
+        make(&traces, &hosts(), &policy(), Some(&dear), Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap();
+    let tco = plan.tco.unwrap();
+    assert!(tco.after > tco.before && tco.break_even_months.is_none());
+}

@@ -1,0 +1,85 @@
+//! What a reader of a plan has to know besides its numbers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PlanNote {
+    /// No hypervisor is on every vendor's list.
+    VendorSupport,
+    /// The traces are too short to say how often hosts will be overloaded.
+    TooShort { days_min: u32 },
+    /// No margin that was tried keeps the accepted share.
+    NoMargin { held_out_share: f64 },
+    /// There are not hosts enough for so many failures, of this host for one.
+    NotAbsorbed { failures: u32, host: Option<String> },
+}
+
+impl std::fmt::Display for PlanNote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::VendorSupport => f.write_str(
+                "No hypervisor is on every vendor's list: look each product's support for QEMU/KVM up before it is moved.",
+            ),
+            Self::TooShort { days_min } => write!(
+                f,
+                "The traces are shorter than {days_min} days: how often hosts will be overloaded is not known."
+            ),
+            Self::NoMargin { held_out_share } => write!(
+                f,
+                "No margin that was tried keeps the accepted share: on the later half of the traces {:.4} % of host-samples were overloaded.",
+                held_out_share * 100.0
+            ),
+            Self::NotAbsorbed { failures, host } => {
+                let host = host.as_deref().unwrap_or("every host");
+                match failures {
+                    1 => write!(f, "There are not hosts enough to absorb the failure of {host}."),
+                    _ => write!(f, "There are not hosts enough to absorb {failures} failures at once, one of {host}."),
+                }
+            }
+        }
+    }
+}
+
+/// Why a server has no host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UnplacedCause {
+    Excluded,
+    NotMeasured,
+    NoHostLeft,
+    /// It needs more of these than the host that is nearest to what it needs.
+    TooLarge {
+        lacking: Vec<Lack>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lack {
+    pub resource: String,
+    pub needed: u32,
+    pub there: u32,
+}
+
+impl std::fmt::Display for UnplacedCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Excluded => f.write_str("the policy excludes it"),
+            Self::NotMeasured => f.write_str("nothing was measured of it"),
+            Self::NoHostLeft => f.write_str("there are not enough hosts of the kinds it fits"),
+            Self::TooLarge { lacking } => {
+                f.write_str("it is larger than any host that it may go to")?;
+                for (at, lack) in lacking.iter().enumerate() {
+                    let before = if at == 0 { ": " } else { ", " };
+                    write!(
+                        f,
+                        "{before}it needs {} of {}, {} may be used",
+                        lack.needed, lack.resource, lack.there
+                    )?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

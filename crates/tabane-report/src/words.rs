@@ -1,0 +1,177 @@
+//! Words of plans in the languages of a report.
+
+use tabane_model::{
+    Comparison, GateKind, MemoryBasis, Objective, PlanNote, TcoItem, UnplacedCause, UnplacedServer, WaveKind,
+};
+
+use crate::language::{Language, grouped, percent};
+
+pub(crate) fn resource(language: Language, name: &str) -> String {
+    match name {
+        "cpu_mhz" => "CPU",
+        "memory_mib" => language.say("Memory", "メモリ"),
+        "disk_kbs" => language.say("Disk throughput", "ディスク転送量"),
+        "disk_iops" => language.say("Disk operations", "ディスク IOPS"),
+        "net_rx_kbs" => language.say("Network received", "ネットワーク受信"),
+        "net_tx_kbs" => language.say("Network sent", "ネットワーク送信"),
+        other => other,
+    }
+    .to_owned()
+}
+
+pub(crate) fn unit(name: &str) -> &'static str {
+    match name {
+        "cpu_mhz" => "MHz",
+        "memory_mib" => "MiB",
+        "disk_iops" => "1/s",
+        "disk_kbs" | "net_rx_kbs" | "net_tx_kbs" => "KB/s",
+        _ => "",
+    }
+}
+
+pub(crate) fn item(language: Language, item: TcoItem) -> &'static str {
+    let say = |english, japanese| language.say(english, japanese);
+    match item {
+        TcoItem::Hardware => say("Hardware", "ハードウェア"),
+        TcoItem::Maintenance => say("Hardware maintenance", "ハードウェア保守"),
+        TcoItem::Power => say("Power", "電力"),
+        TcoItem::Cooling => say("Cooling and losses", "冷却・電力損失"),
+        TcoItem::Space => say("Rack space", "ラックスペース"),
+        TcoItem::Network => say("Network", "ネットワーク"),
+        TcoItem::Storage => say("Storage", "ストレージ"),
+        TcoItem::Software => say("Software and licences", "ソフトウェア・ライセンス"),
+        TcoItem::Support => say("Support", "サポート"),
+        TcoItem::Administration => say("Administration", "運用管理"),
+        TcoItem::Migration => say("Migration", "移行作業"),
+        TcoItem::DoubleRunning => say("Double running", "並行稼働"),
+        TcoItem::Training => say("Training", "教育"),
+        TcoItem::Disposal => say("Disposal", "廃棄"),
+    }
+}
+
+pub(crate) fn note(language: Language, note: &PlanNote) -> String {
+    if language == Language::English {
+        return note.to_string();
+    }
+    match note {
+        PlanNote::VendorSupport => {
+            "すべてのベンダーがサポートを認めているハイパーバイザーはありません。移行の前に、製品ごとに QEMU/KVM のサポート状況を確認してください。".into()
+        }
+        PlanNote::TooShort { days_min } => {
+            format!("測定データが {days_min} 日に満たないため、ホストが過負荷になる頻度は分かりません。")
+        }
+        PlanNote::NoMargin { held_out_share } => format!(
+            "試したどの余裕でも許容値を満たせません。測定期間の後半では、ホスト標本の {} が過負荷でした。",
+            percent(*held_out_share)
+        ),
+        PlanNote::NotAbsorbed { failures, host } => format!(
+            "{} の障害を含む {failures} 台の同時障害に備えるには、ホストが足りません。",
+            host.as_deref().unwrap_or("各ホスト")
+        ),
+    }
+}
+
+pub(crate) fn cause(language: Language, server: &UnplacedServer) -> String {
+    let say = |english, japanese| language.say(english, japanese);
+    match &server.cause {
+        None => server.reason.clone(),
+        Some(UnplacedCause::Excluded) => say("the policy excludes it", "方針により対象外").into(),
+        Some(UnplacedCause::NotMeasured) => {
+            say("nothing was measured of it", "測定データがありません").into()
+        }
+        Some(UnplacedCause::NoHostLeft) => {
+            say("there are not enough hosts of the kinds it fits", "収容できる種類のホストが足りません")
+                .into()
+        }
+        Some(UnplacedCause::TooLarge { lacking }) => {
+            let told = lacking.iter().map(|lack| {
+                let [needed, there] = [lack.needed, lack.there].map(|amount| grouped(f64::from(amount), 0));
+                let (name, unit) = (resource(language, &lack.resource), unit(&lack.resource));
+                match language {
+                    Language::English => format!("{name}: {needed} of {there} {unit} that may be used"),
+                    Language::Japanese => format!("{name}: 必要 {needed}、上限 {there} {unit}"),
+                }
+            });
+            let told: Vec<String> = told.collect();
+            let first = say("larger than any host that it may go to: ", "置けるどのホストよりも大きい: ");
+            format!("{first}{}", told.join(say("; ", "、")))
+        }
+    }
+}
+
+pub(crate) fn wave(language: Language, name: &str, kind: WaveKind) -> String {
+    match (kind, name.strip_prefix("wave-")) {
+        (WaveKind::Pilot, _) => language.say("Pilot", "パイロット").into(),
+        (_, Some(number)) => format!("{} {number}", language.say("Wave", "第")) + language.say("", " 次移行"),
+        _ => name.to_owned(),
+    }
+}
+
+pub(crate) fn wave_reason(language: Language, kind: WaveKind) -> &'static str {
+    match kind {
+        WaveKind::Pilot => language.say(
+            "Little is at stake and much is learnt: servers of as many kinds as can be, on few hosts.",
+            "影響が小さく学びが大きい組み合わせです。少ないホストに、できるだけ多くの種類のサーバーを移します。",
+        ),
+        WaveKind::Wave => language.say(
+            "They need the fewest further hosts; the quiet ones come first.",
+            "追加するホストが最も少なく、負荷の小さいものから移します。",
+        ),
+        WaveKind::Critical => language.say(
+            "They are critical, so they move when everything has proved itself.",
+            "重要なサーバーなので、すべてが実証されてから移します。",
+        ),
+    }
+}
+
+pub(crate) fn gate_kind(language: Language, kind: GateKind) -> &'static str {
+    match kind {
+        GateKind::Pass => language.say("before the next wave", "次に進む条件"),
+        GateKind::Stop => language.say("stop moving", "移行を止める条件"),
+        GateKind::RollBack => language.say("go back", "元に戻す条件"),
+    }
+}
+
+pub(crate) fn comparison(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::AtMost => "≤",
+        Comparison::AtLeast => "≥",
+        Comparison::Above => ">",
+    }
+}
+
+pub(crate) fn metric<'a>(language: Language, name: &'a str) -> &'a str {
+    match name {
+        "migrations_failed_share" => language.say("share of moves that failed", "失敗した移行の割合"),
+        "guests_answering_share" => language.say("share of guests that answer", "応答するゲストの割合"),
+        "days_watched" => language.say("days watched", "観察した日数"),
+        "host_overloaded_share" => {
+            language.say("share of overloaded host-samples", "過負荷のホスト標本の割合")
+        }
+        "cpu_peak_over_planned" => language.say("CPU peak, measured over planned", "CPU ピークの実測／計画"),
+        "memory_peak_over_planned" => {
+            language.say("memory peak, measured over planned", "メモリピークの実測／計画")
+        }
+        "critical_alerts" => language.say("critical alerts", "重大な警報の数"),
+        "backups_failed_share" => language.say("share of backups that failed", "失敗したバックアップの割合"),
+        "sources_switched_off_share" => {
+            language.say("share of old machines switched off", "停止した旧サーバーの割合")
+        }
+        "saving_realised_share" => language.say("share of the saving that came", "実現した削減額の割合"),
+        other => other,
+    }
+}
+
+pub(crate) fn memory(language: Language, basis: MemoryBasis) -> &'static str {
+    match basis {
+        MemoryBasis::Active => language.say("what servers use", "実使用量"),
+        MemoryBasis::Configured => language.say("what servers have", "搭載量"),
+    }
+}
+
+pub(crate) fn objective(language: Language, objective: Objective) -> &'static str {
+    match objective {
+        Objective::Hosts => language.say("few hosts", "ホスト数を最小に"),
+        Objective::Cost => language.say("low cost", "費用を最小に"),
+    }
+}
