@@ -140,7 +140,7 @@ pub(crate) fn comparison(comparison: Comparison) -> &'static str {
     }
 }
 
-pub(crate) fn metric<'a>(language: Language, name: &'a str) -> &'a str {
+pub(crate) fn metric(language: Language, name: &str) -> &str {
     match name {
         "migrations_failed_share" => language.say("share of moves that failed", "失敗した移行の割合"),
         "guests_answering_share" => language.say("share of guests that answer", "応答するゲストの割合"),

@@ -3,6 +3,8 @@
 //! Amounts are those of the costs that were stated; nothing is assumed for what was not. Servers without a host go on as they
 //! are, and cost what they cost before. No interest and no inflation: who discounts has the sums of each year.
 
+use std::collections::HashSet;
+
 use tabane_model::{Costs, HostType, Plan, Source, Tco, TcoItem, TcoPosition, TcoYear, Traces};
 
 const HOURS_YEAR: f64 = 8_766.0;
@@ -26,8 +28,8 @@ fn yearly(year: f64) -> Flow {
 /// Before and after; `None` if nothing was said of costs.
 pub(super) fn tco(plan: &Plan, traces: &Traces) -> Option<Tco> {
     let costs = plan.assumptions.costs.as_ref()?;
-    let placed =
-        |server: &&Source| plan.hosts.iter().any(|host| host.servers.iter().any(|name| *name == server.name));
+    let names: HashSet<&str> = plan.hosts.iter().flat_map(|host| &host.servers).map(String::as_str).collect();
+    let placed = |server: &&Source| names.contains(server.name.as_str());
     // What nobody knows anything of is a server, too.
     let (moving, staying): (Vec<&Source>, Vec<&Source>) = traces.servers.iter().partition(|s| placed(s));
     let all: Vec<&Source> = traces.servers.iter().collect();
