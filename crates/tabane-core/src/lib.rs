@@ -6,6 +6,7 @@
 
 pub mod allocate;
 pub mod layers;
+pub mod licence;
 pub mod pack;
 pub mod place;
 pub mod plan;
