@@ -1,19 +1,35 @@
-//! Licences: how many a host and its VMs need.
+//! Licences: how many a host and its VMs need, and which edition is cheapest.
 //!
 //! ```text
 //!  Edition, Host, VMs, Pool ─► count ─► Counts { contract, policy }          what has to be licensed
+//!  Product, Host, VMs ───────► cheapest ─► Mix                               what to buy for a host
+//!  Product ─► Tariff ─► HostTariff::price(Tally)                             the same, asked for by a search
 //! ```
 //!
 //! **Two positions.** A contract counts what its words say; a vendor's policy may claim more (hosts that a VM could move
 //! to) or be content with less (a hard partition). Both are counted, neither is called right.
+//!
+//! **Money** is whole ten-thousandths of one currency and for one term. A [`Tariff`] is of prices alike in both or it is
+//! not made.
+//!
+//! **For a search over placements** (`pack`): of each product make a [`Tariff`], and of each kind of host a
+//! [`HostTariff`]; of each server that needs the product weigh its VM once ([`Tariff::weigh`]). A host keeps one
+//! [`Tally`] for each product, adds a server's weight when it comes and takes it off when it goes; the host-dependent
+//! term of its cost is the sum of [`HostTariff::price`] over products, which looks at each edition once and allocates
+//! nothing. `price` buys one edition for a whole host; [`cheapest`] also mixes them and is for the plan that came out.
+//! The term never falls when a VM comes, and jumps when a host gets its first: a search has to try whole groups.
 
+mod cheapest;
 mod count;
 mod facts;
+mod tariff;
 
 use thiserror::Error;
 
+pub use cheapest::{Mix, Part, cheapest};
 pub use count::{Counts, beyond_hosts, count, packs};
 pub use facts::{Host, Pool, Position, Site, Vm};
+pub use tariff::{GAUGES_MAX, HostTariff, Tally, Tariff, TariffError};
 
 /// Why an edition cannot licence a host.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

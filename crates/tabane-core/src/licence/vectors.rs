@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
-use tabane_model::licence::{Catalogue, Edition, Origin, Standing};
+use tabane_model::licence::{Amount, Catalogue, Edition, Origin, Product, Standing};
 
 use super::*;
 
-const VECTORS_MIN: usize = 12;
+const VECTORS_MIN: usize = 90;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// Texts that vectors name.
+    source: BTreeMap<String, Origin>,
     vector: Vec<Vector>,
 }
 
@@ -37,10 +39,18 @@ struct Vector {
     /// Unless stated, as the contract.
     policy: Option<u64>,
     packs: Option<u64>,
+    /// Of the cheapest choice.
+    cost: Option<Amount>,
+    /// The choice, where not all editions with a price.
+    #[serde(default)]
+    among: Vec<String>,
     #[serde(default)]
     refused: bool,
     basis: Basis,
-    source: Origin,
+    source: String,
+    /// What is different from the source.
+    #[serde(default, rename = "note")]
+    _note: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,16 +99,22 @@ pub(super) fn catalogues() -> BTreeMap<String, Catalogue> {
     texts(data()).into_iter().map(read).collect()
 }
 
-fn vectors() -> Vec<Vector> {
+/// Each with the text that it is from.
+fn vectors() -> Vec<(Vector, Origin)> {
     let read = |(name, text): (String, String)| {
         let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        file.vector
+        let with_source = |vector: Vector| {
+            let source = file.source.get(&vector.source);
+            let source = source.unwrap_or_else(|| panic!("{}: no source {}", vector.name, vector.source));
+            (vector, source.clone())
+        };
+        file.vector.into_iter().map(with_source).collect::<Vec<_>>()
     };
     texts(data().join("vectors")).into_iter().flat_map(read).collect()
 }
 
 /// What differs from what is expected, in words.
-fn judge(vector: &Vector, edition: Option<&Edition>) -> Vec<String> {
+fn judge(vector: &Vector, product: &Product, edition: Option<&Edition>) -> Vec<String> {
     let host =
         Host { sockets: vector.host.sockets, cores: vector.host.cores, family: vector.host.family.clone() };
     let vm = |(at, vcpus): (usize, &u32)| Vm { vcpus: *vcpus, hard_partition: vector.hard.get(at).copied() };
@@ -128,6 +144,15 @@ fn judge(vector: &Vector, edition: Option<&Edition>) -> Vec<String> {
             same("the total", total.to_string(), expected.to_string());
         }
     }
+    if let Some(expected) = vector.cost {
+        let mut priced = product.clone();
+        priced.edition.retain(|other| edition.is_none_or(|edition| edition.name == other.name));
+        priced.edition.retain(|other| other.price.is_some());
+        priced.edition.retain(|other| vector.among.is_empty() || vector.among.contains(&other.name));
+        let tariff = Tariff::new(&priced).unwrap();
+        let mix = cheapest(&tariff, &host, &vms, pool, Position::Contract);
+        same("the cost", format!("{:?}", mix.map(|mix| mix.cost)), format!("{:?}", Some(expected)));
+    }
     told
 }
 
@@ -138,7 +163,7 @@ fn every_vector_holds() {
     let mut told = Vec::new();
     let mut names = BTreeMap::new();
     let mut bases: BTreeMap<Basis, usize> = BTreeMap::new();
-    for vector in &all {
+    for (vector, source) in &all {
         *names.entry(vector.name.as_str()).or_insert(0) += 1;
         *bases.entry(vector.basis).or_default() += 1;
         let mut parts = vector.of.split('/');
@@ -147,14 +172,15 @@ fn every_vector_holds() {
         let found = catalogues.get(vendor).and_then(|catalogue| catalogue.product(product));
         let product = found.unwrap_or_else(|| panic!("{}: no product {}", vector.name, vector.of));
         let edition = (!edition.is_empty()).then(|| product.edition(edition).expect(&vector.of));
-        let asserts =
-            [vector.contract, vector.packs, vector.total].iter().any(Option::is_some) || vector.refused;
+        let asserts = [vector.contract, vector.packs, vector.total].iter().any(Option::is_some)
+            || vector.cost.is_some()
+            || vector.refused;
         assert!(asserts, "{}: nothing is expected", vector.name);
-        let vendors = vector.source.standing == Standing::Vendor;
+        let vendors = source.standing == Standing::Vendor;
         assert!(vector.basis != Basis::VendorExample || vendors, "{}: whose example?", vector.name);
-        let nobodys = vector.source.standing == Standing::Knowledge;
+        let nobodys = source.standing == Standing::Knowledge;
         assert!(vector.basis != Basis::SecondaryExample || !nobodys, "{}: whose example?", vector.name);
-        told.extend(judge(vector, edition));
+        told.extend(judge(vector, product, edition));
     }
     assert!(names.values().all(|times| *times == 1), "a name is taken twice: {names:?}");
     println!("{} vectors: {bases:?}", all.len());
