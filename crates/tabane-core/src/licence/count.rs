@@ -108,7 +108,7 @@ pub(super) enum Whole {
 }
 
 pub(super) fn whole(metric: &Metric, host: &Host) -> Result<Whole, CountError> {
-    if host.sockets == 0 || host.cores < host.sockets {
+    if host.sockets == 0 || host.cores < host.sockets || host.slots < host.sockets {
         return Err(CountError::Host { sockets: host.sockets, cores: host.cores });
     }
     Ok(match metric {
@@ -123,8 +123,8 @@ pub(super) fn whole(metric: &Metric, host: &Host) -> Result<Whole, CountError> {
         Metric::Pvu { rates, sub_capacity } => of_cores(rate(rates, host)?, *sub_capacity),
         Metric::Vpc { sub_capacity } => of_cores(1, *sub_capacity),
         Metric::HostSockets { sockets_per_licence, sockets_max, covers, each_host, claims_pool } => {
-            if let Some(most) = sockets_max.filter(|most| host.sockets > *most) {
-                return Err(CountError::Sockets { most, sockets: host.sockets });
+            if let Some(most) = sockets_max.filter(|most| host.slots > *most) {
+                return Err(CountError::Sockets { most, sockets: host.slots });
             }
             let set = u64::from(host.sockets.div_ceil((*sockets_per_licence).max(1)));
             Whole::Claimed { set, covers: *covers, each_host: *each_host, claims_pool: *claims_pool }
@@ -183,11 +183,11 @@ fn factor(factors: &[CoreFactor], host: &Host) -> Result<u64, CountError> {
 
 fn rate(rates: &[PvuRate], host: &Host) -> Result<u64, CountError> {
     let fits = |rate: &&PvuRate| {
-        rate.family == host.family && rate.sockets_max.is_none_or(|most| host.sockets <= most)
+        rate.family == host.family && rate.sockets_max.is_none_or(|most| host.slots <= most)
     };
     rates.iter().find(fits).map(|rate| u64::from(rate.pvu_per_core)).ok_or_else(|| unknown(host))
 }
 
 fn unknown(host: &Host) -> CountError {
-    CountError::Family { family: host.family.clone(), sockets: host.sockets }
+    CountError::Family { family: host.family.clone(), sockets: host.slots }
 }

@@ -7,10 +7,19 @@ use std::iter::Sum;
 pub struct Host {
     /// That are occupied.
     pub sockets: u32,
+    /// That there are, with those that are empty.
+    pub slots: u32,
     /// Physical, all sockets together.
     pub cores: u32,
     /// As catalogues name it: `x86`.
     pub family: String,
+}
+
+impl Host {
+    /// With all sockets occupied.
+    pub fn new(sockets: u32, cores: u32, family: &str) -> Self {
+        Self { sockets, slots: sockets, cores, family: family.into() }
+    }
 }
 
 /// A VM that needs the product.

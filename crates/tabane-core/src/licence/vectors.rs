@@ -7,7 +7,7 @@ use tabane_model::licence::{Amount, Catalogue, Edition, Origin, Product, Standin
 
 use super::*;
 
-const VECTORS_MIN: usize = 90;
+const VECTORS_MIN: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +57,8 @@ struct Vector {
 #[serde(deny_unknown_fields)]
 struct HostFacts {
     sockets: u32,
+    /// Unless stated, as there are occupied ones.
+    slots: Option<u32>,
     cores: u32,
     #[serde(default = "x86")]
     family: String,
@@ -115,8 +117,9 @@ fn vectors() -> Vec<(Vector, Origin)> {
 
 /// What differs from what is expected, in words.
 fn judge(vector: &Vector, product: &Product, edition: Option<&Edition>) -> Vec<String> {
-    let host =
-        Host { sockets: vector.host.sockets, cores: vector.host.cores, family: vector.host.family.clone() };
+    let facts = &vector.host;
+    let mut host = Host::new(facts.sockets, facts.cores, &facts.family);
+    host.slots = facts.slots.unwrap_or(host.slots);
     let vm = |(at, vcpus): (usize, &u32)| Vm { vcpus: *vcpus, hard_partition: vector.hard.get(at).copied() };
     let vms: Vec<Vm> = vector.vms.iter().enumerate().map(vm).collect();
     let pool = Pool { may_arrive: vector.may_arrive };

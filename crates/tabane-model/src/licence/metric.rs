@@ -40,7 +40,7 @@ pub enum Metric {
     HostSockets {
         #[serde(default = "one")]
         sockets_per_licence: u32,
-        /// Hosts with more may not be licensed so.
+        /// Hosts with more, occupied or not, may not be licensed so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sockets_max: Option<u32>,
         covers: Cover,
@@ -95,7 +95,7 @@ pub struct CoreFactor {
 #[serde(deny_unknown_fields)]
 pub struct PvuRate {
     pub family: String,
-    /// Of hosts with so many sockets at most; any number unless stated.
+    /// Of hosts with so many sockets at most, occupied or not; any number unless stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sockets_max: Option<u32>,
     pub pvu_per_core: u32,
