@@ -1,9 +1,10 @@
-//! Licences: how many a host and its VMs need, and which edition is cheapest.
+//! Licences: how many a host and its VMs need, which edition is cheapest, and what no placement can do without.
 //!
 //! ```text
 //!  Edition, Host, VMs, Pool ─► count ─► Counts { contract, policy }          what has to be licensed
 //!  Product, Host, VMs ───────► cheapest ─► Mix                               what to buy for a host
 //!  Product ─► Tariff ─► HostTariff::price(Tally)                             the same, asked for by a search
+//!  Tariff, kinds of hosts, VMs ─► lower_bound                                what every placement costs at least
 //! ```
 //!
 //! **Two positions.** A contract counts what its words say; a vendor's policy may claim more (hosts that a VM could move
@@ -19,6 +20,7 @@
 //! nothing. `price` buys one edition for a whole host; [`cheapest`] also mixes them and is for the plan that came out.
 //! The term never falls when a VM comes, and jumps when a host gets its first: a search has to try whole groups.
 
+mod bound;
 mod cheapest;
 mod count;
 mod facts;
@@ -26,6 +28,7 @@ mod tariff;
 
 use thiserror::Error;
 
+pub use bound::{Room, lower_bound};
 pub use cheapest::{Mix, Part, cheapest};
 pub use count::{Counts, beyond_hosts, count, packs};
 pub use facts::{Host, Pool, Position, Site, Vm};
@@ -44,5 +47,7 @@ pub enum CountError {
     Overflow,
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod vectors;

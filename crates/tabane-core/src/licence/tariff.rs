@@ -78,6 +78,10 @@ impl Tally {
         self.by_gauge[gauge]
     }
 
+    pub(super) fn bound_cores(&self) -> u64 {
+        self.bound_cores
+    }
+
     /// Whether all are in hard partitions.
     pub(super) fn bound(&self) -> bool {
         self.loose == 0
