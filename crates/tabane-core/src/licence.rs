@@ -19,6 +19,7 @@
 //! term of its cost is the sum of [`HostTariff::price`] over products, which looks at each edition once and allocates
 //! nothing. `price` buys one edition for a whole host; [`cheapest`] also mixes them and is for the plan that came out.
 //! The term never falls when a VM comes, and jumps when a host gets its first: a search has to try whole groups.
+//! Bounds of products add up: no licence is of two.
 
 mod bound;
 mod cheapest;

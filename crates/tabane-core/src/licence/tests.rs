@@ -1,7 +1,7 @@
 //! Properties of counts, prices, mixes and bounds, held against the plainest way to find each.
 
 use proptest::prelude::*;
-use tabane_model::licence::{Amount, Edition, Metric, Product};
+use tabane_model::licence::{Amount, Cover, Edition, Metric, Product};
 
 use super::{vectors::catalogues, *};
 
@@ -104,8 +104,13 @@ fn alone(product: &Product, host: &Host, vms: &[Vm], pool: Pool, position: Posit
 /// The cheapest mix by giving each VM each edition in turn.
 fn exhaustive(product: &Product, host: &Host, vms: &[Vm], position: Position) -> Option<u64> {
     let mixes = |edition: &&Edition| {
-        let text = format!("{:?}", edition.metric);
-        matches!(edition.metric, Metric::VmCores { .. } | Metric::Vms { .. }) || text.contains("Vms(")
+        matches!(
+            edition.metric,
+            Metric::VmCores { .. }
+                | Metric::Vms { .. }
+                | Metric::HostCores { covers: Cover::Vms(_), .. }
+                | Metric::HostSockets { covers: Cover::Vms(_), .. }
+        )
     };
     let pool = Pool::default();
     let parts: Vec<&Edition> = product.edition.iter().filter(mixes).collect();
@@ -316,4 +321,44 @@ fn unlike_prices_are_not_added() {
     let catalogues = catalogues();
     let users = catalogues["any"].product("per-user").unwrap();
     assert!(matches!(Tariff::new(users), Err(TariffError::Site { .. })));
+}
+
+/// Once it has prices, each product that ships can be chosen by cost on an ordinary host.
+#[test]
+fn shipped_products_make_tariffs() {
+    let of_site = |edition: &Edition| {
+        matches!(edition.metric, Metric::Users | Metric::Site | Metric::NamedUsers { .. })
+    };
+    let mut made = 0;
+    for catalogue in catalogues().values() {
+        for product in &catalogue.product {
+            let mut product = product.clone();
+            product.edition.retain(|edition| !of_site(edition));
+            product.edition.iter_mut().for_each(|edition| set_price(edition, 100, "EUR"));
+            if product.edition.is_empty() {
+                continue;
+            }
+            let tariff = Tariff::new(&product).unwrap();
+            let host = Host::new(2, 32, "x86");
+            let mix = cheapest(&tariff, &host, &[Vm::new(4)], Pool::default(), Position::Contract);
+            assert!(mix.is_some_and(|mix| mix.cost.0 > 0), "{}", product.name);
+            made += 1;
+        }
+    }
+    assert!(made >= 12, "{made}");
+}
+
+#[test]
+fn hosts_that_may_not_be_licensed_have_no_price() {
+    let sockets = product(&[0, 0, 0, 0, 0, 100]).unwrap();
+    let tariff = Tariff::new(&sockets).unwrap();
+    let vms = [Vm::new(4)];
+    let room = |sockets| Room { host: Host::new(sockets, 32, "x86"), vms_max: None, vcpus_max: None };
+    let price = |sockets| {
+        tariff.on(&room(sockets).host, Position::Contract).price(&tally(&tariff, &vms), Pool::default())
+    };
+    assert_eq!((price(2), price(4)), (Some(Amount(200)), None));
+    let bound = |rooms: &[Room]| lower_bound(&tariff, rooms, &vms, Position::Contract);
+    assert_eq!(bound(&[room(4)]), None);
+    assert_eq!(bound(&[room(4), room(1)]), Some(Amount(100)));
 }
