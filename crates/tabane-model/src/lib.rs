@@ -15,6 +15,7 @@ mod flavor;
 mod generalise;
 mod host;
 mod image;
+pub mod licence;
 mod mac;
 mod meta;
 mod metrics;
