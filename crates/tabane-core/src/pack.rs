@@ -26,6 +26,7 @@ mod evacuate;
 mod improve;
 mod load;
 mod problem;
+mod settle;
 
 use crowd::Crowd;
 use load::Load;
@@ -37,6 +38,7 @@ pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
 pub use evacuate::evacuations;
 pub use improve::{Outcome, improve};
 pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
+pub use settle::{Toll, settle, total};
 
 #[cfg(test)]
 mod tests;
