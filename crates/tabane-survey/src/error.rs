@@ -40,8 +40,8 @@ pub enum Error {
     /// Of a server that is imported something has to be known that its files do not have.
     #[error("{server}: {what}")]
     Unknown { server: String, what: String },
-    #[error("there is no sample in these files")]
-    Nothing,
+    #[error("there is no {0} in these files")]
+    Nothing(&'static str),
     #[error("stopped; nothing was written")]
     Stopped,
 }

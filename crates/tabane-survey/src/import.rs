@@ -7,21 +7,29 @@
 //!                                             rows: the most of each bin ─► matrices ─► write
 //! ```
 //!
+//! Inventories say what there is instead of what it does. They take the same way, without samples, and give `servers.csv`.
+//!
 //! Invariants: a form only says what its files say; whether a sample can be, which bins it belongs to, and what is odd about
 //! it is judged in one place, the stream. What cannot be is left out and told. A bin without a sample stays without one.
 
+mod azure_migrate;
 mod bitbrains;
 mod devices;
 mod findings;
 mod form;
 mod hardware;
+#[cfg(test)]
+mod hostile;
 mod lines;
 mod perfmon;
 mod planetlab;
 mod prometheus;
 mod request;
 mod rows;
+mod rvtools;
 mod sar;
+mod sheet;
+mod spreadsheet;
 mod stream;
 
 use std::path::Path;
@@ -73,7 +81,7 @@ pub fn import(request: &Request, watch: &Watch) -> Result<Imported> {
     for (at, file) in request.form.in_order(&request.files).iter().enumerate() {
         watch.go_on()?;
         (watch.tell)(format!("reading {} of {all}: {}", at + 1, file.display()));
-        request.form.read(&text::read_bytes(file, FILE_BYTES_MAX)?, file, &mut stream, watch.stopped)?;
+        request.form.read(text::read_bytes(file, FILE_BYTES_MAX)?, file, &mut stream, watch.stopped)?;
     }
     let form = request.form;
     let mut traces = stream.finish(!form.is_inventory())?;
@@ -95,7 +103,7 @@ pub fn rehearse(form: Form, bytes: &[u8], name: &Path, step_s: u32) -> Result<Im
     let assumed = Assumed { cores: Some(4), core_mhz: Some(2_000), memory_mib: Some(8_192) };
     let first = (form == Form::Planetlab).then_some(0);
     let mut stream = Stream::new(step_s, first, Hardware::read(assumed, None)?);
-    form.read(bytes, name, &mut stream, &|| false)?;
+    form.read(bytes.to_vec(), name, &mut stream, &|| false)?;
     let mut traces = stream.finish(!form.is_inventory())?;
     let metrics = traces.metrics();
     // Times that are years apart make large matrices, and nothing that small ones do not show.

@@ -1,9 +1,10 @@
 //! A folder of traces is written: everything beside it first, synced, and then it gets its name.
 //!
-//! A folder that is not there yet appears whole or not at all. Into one that is there, files are moved one by one, and
-//! `servers.csv` last: without it, it is no folder of traces.
+//! A folder that is not there yet appears whole or not at all. Into one that is there, which may be a link or a mount, files
+//! are moved one by one from a folder within, and `servers.csv` last: without it, it is no folder of traces.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -22,7 +23,12 @@ pub(crate) enum Before {
 
 /// Refuses a folder that has traces already. Worth asking before hours of work.
 pub(crate) fn must_be_free(to: &Path) -> Result<()> {
-    let Ok(files) = folder::files_of(to) else { return Ok(()) };
+    let files = match folder::files_of(to) {
+        Ok(files) => files,
+        // Whoever writes to it will say so.
+        Err(Error::Read { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let Some(file) = files.values().next() else { return Ok(()) };
     let has = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let what = format!("there are traces already ({has}); name another folder, or remove them");
@@ -43,15 +49,17 @@ impl Writing {
             must_be_free(to)?;
         }
         let to = std::path::absolute(to).map_err(|source| failed(to, source))?;
-        let (Some(parent), Some(name)) = (to.parent(), to.file_name()) else {
-            let what = "this cannot be a folder of traces; name one in it".into();
-            return Err(Error::Folder { folder: to, what });
+        let (place, mut hidden) = match (to.parent(), to.file_name()) {
+            _ if to.is_dir() => (to.clone(), OsString::from(".traces")),
+            (Some(parent), Some(name)) => (parent.to_owned(), [OsStr::new("."), name].into_iter().collect()),
+            _ => {
+                let what = "this cannot be a folder of traces; name one that is not there yet".into();
+                return Err(Error::Folder { folder: to, what });
+            }
         };
-        fs::create_dir_all(parent).map_err(|source| failed(parent, source))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
+        fs::create_dir_all(&place).map_err(|source| failed(&place, source))?;
         hidden.push(".new");
-        let beside = parent.join(hidden);
+        let beside = place.join(hidden);
         // Of a process that was killed.
         if fs::symlink_metadata(&beside).is_ok() {
             fs::remove_dir_all(&beside).map_err(|source| failed(&beside, source))?;
@@ -79,25 +87,18 @@ impl Writing {
     pub(crate) fn finish(mut self, servers: &[Source]) -> Result<()> {
         self.file("servers.csv".into(), &servers::write(servers))?;
         sync(&self.beside)?;
-        let is_new = match fs::read_dir(&self.to) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(error) => return Err(failed(&self.to, error)),
-            Ok(mut entries) => entries.next().is_none(),
-        };
-        if is_new {
-            // Over an empty folder, too.
+        if self.beside.parent() != Some(&self.to) {
             fs::rename(&self.beside, &self.to).map_err(|source| failed(&self.to, source))?;
-        } else {
-            if self.before == Before::Kept {
-                must_be_free(&self.to)?;
-            }
-            for name in &self.files {
-                let place = self.to.join(name);
-                fs::rename(self.beside.join(name), &place).map_err(|source| failed(&place, source))?;
-            }
-            sync(&self.to)?;
+            return self.to.parent().map_or(Ok(()), sync);
         }
-        self.to.parent().map_or(Ok(()), sync)
+        if self.before == Before::Kept {
+            must_be_free(&self.to)?;
+        }
+        for name in &self.files {
+            let place = self.to.join(name);
+            fs::rename(self.beside.join(name), &place).map_err(|source| failed(&place, source))?;
+        }
+        sync(&self.to)
     }
 }
 
@@ -166,6 +167,13 @@ mod tests {
         fs::write(folder.path().join("hosts.toml"), "x").unwrap();
         write(folder.path(), Before::Kept).unwrap();
         assert_eq!(names(folder.path()), ["cpu_mhz.csv", "hosts.toml", "servers.csv"]);
+        let linked = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(linked.path(), &link).unwrap();
+        write(&link, Before::Kept).unwrap();
+        assert_eq!(names(linked.path()), ["cpu_mhz.csv", "servers.csv"]);
+        std::fs::write(linked.path().join("a_cpu_mhz.csv"), "").unwrap();
+        assert!(write(&link, Before::Kept).unwrap_err().to_string().contains("are both cpu_mhz"));
     }
 
     #[test]

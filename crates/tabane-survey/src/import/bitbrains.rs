@@ -107,6 +107,20 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_was_never_on_is_left_out() {
+        let mut stream = Stream::new(300, None, super::super::hardware::Hardware::default());
+        let row = "86400;\t2;\t5200.1;\t87.8;\t1.5;\t2097152.0;\t1034592.8;\t160.1;\t0;\t0.2;\t1\n";
+        for (name, text) in [("7.csv", format!("{HEAD}{row}")), ("8.csv", HEAD.to_owned())] {
+            stream.begin_file();
+            super::read(Lines::new(&text, Path::new(name), &|| false), &mut stream).unwrap();
+        }
+        let binned = stream.finish(true).unwrap();
+        assert_eq!(binned.servers.len(), 1);
+        assert_eq!((binned.findings[0].kind, binned.findings[0].server.as_str()), (Kind::NoTrace, "8"));
+        assert_eq!(binned.matrix(Metric::CpuMhz).values, [88]);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let told = |rows: &str| read(rows).unwrap_err().to_string();
         assert!(

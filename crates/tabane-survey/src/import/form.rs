@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{bitbrains, lines::Lines, perfmon, planetlab, prometheus, sar, stream::Stream};
+use super::{
+    azure_migrate, bitbrains, lines::Lines, perfmon, planetlab, prometheus, rvtools, sar, sheet::Sheet,
+    spreadsheet, stream::Stream,
+};
 use crate::{Result, text};
 
 /// Whose files they are.
@@ -13,10 +16,20 @@ pub enum Form {
     Sar,
     Perfmon,
     Prometheus,
+    Rvtools,
+    AzureMigrate,
 }
 
 impl Form {
-    pub const ALL: [Self; 5] = [Self::Bitbrains, Self::Planetlab, Self::Sar, Self::Perfmon, Self::Prometheus];
+    pub const ALL: [Self; 7] = [
+        Self::Bitbrains,
+        Self::Planetlab,
+        Self::Sar,
+        Self::Perfmon,
+        Self::Prometheus,
+        Self::Rvtools,
+        Self::AzureMigrate,
+    ];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
@@ -26,12 +39,14 @@ impl Form {
             Self::Sar => "sar",
             Self::Perfmon => "perfmon",
             Self::Prometheus => "prometheus",
+            Self::Rvtools => "rvtools",
+            Self::AzureMigrate => "azure-migrate",
         }
     }
 
     /// Whether its files have no loads over time, but what there is.
     pub fn is_inventory(self) -> bool {
-        false
+        matches!(self, Self::Rvtools | Self::AzureMigrate)
     }
 
     /// Files in the order in which they are read; it is theirs unless one says what another has to know.
@@ -46,20 +61,25 @@ impl Form {
     /// Sends what the bytes of a file say into the stream.
     pub(super) fn read(
         self,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         file: &Path,
         stream: &mut Stream,
         stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
-        let text = text::decode(file, bytes.to_vec())?;
-        let lines = Lines::new(&text, file, stopped);
         stream.begin_file();
+        if self == Self::Rvtools && spreadsheet::is_one(&bytes) {
+            return rvtools::read(&spreadsheet::read(&bytes, "vinfo", file)?, stream);
+        }
+        let text = text::decode(file, bytes)?;
+        let lines = Lines::new(&text, file, stopped);
         match self {
             Self::Bitbrains => bitbrains::read(lines, stream),
             Self::Planetlab => planetlab::read(lines, stream),
             Self::Sar => sar::read(lines, stream),
             Self::Perfmon => perfmon::read(lines, stream),
             Self::Prometheus => prometheus::read(lines, stream),
+            Self::Rvtools => rvtools::read(&Sheet::read(lines)?, stream),
+            Self::AzureMigrate => azure_migrate::read(&Sheet::read(lines)?, stream),
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn read(mut lines: Lines, stream: &mut Stream) -> Result<()> {
             let Some(value) = number(&row[column.at]).map_err(|what| at.wrong(what))? else { continue };
             let server = sums[column.sum].server;
             let value = match column.counted {
-                Counted::BusyPercent => value / 100.0 * f64::from(stream.cpu_cap(server)?),
+                Counted::BusyPercent => value * f64::from(stream.cpu_cap(server)?) / 100.0,
                 Counted::AvailableMib(unit) => f64::from(stream.mem_cap(server)?) - value * unit,
                 Counted::PerSecond(_, unit) => value * unit,
             };

@@ -27,7 +27,7 @@ pub(super) fn read(mut lines: Lines, stream: &mut Stream) -> Result<()> {
     while let Some(line) = next {
         last = line.at;
         let percent = number(line.text).map_err(|what| line.at.column(1).wrong(what))?;
-        let value = percent.unwrap_or(f64::NAN) / 100.0 * cap;
+        let value = percent.unwrap_or(f64::NAN) * cap / 100.0;
         // The moment is the one that its five minutes begin at, as the first line has none before it.
         let sample = Sample { metric: Metric::CpuMhz, from_ms, to_ms: from_ms, value };
         stream.take(server, sample, line.at.column(1))?;

@@ -35,7 +35,9 @@ impl Columns<'_> {
 
 /// Loads of devices of the same moment are added up.
 #[derive(Default)]
-struct Sums {
+struct Sums<'a> {
+    /// The activity that says it, by its first column. Two that say the same, such as -b and -d, would be samples twice.
+    sources: BTreeMap<(usize, Metric), &'a str>,
     moment: Option<Moment>,
     sums: BTreeMap<Metric, f64>,
 }
@@ -47,7 +49,11 @@ struct Moment {
     to_ms: i64,
 }
 
-impl Sums {
+impl<'a> Sums<'a> {
+    fn is_source(&mut self, server: usize, metric: Metric, activity: &'a str) -> bool {
+        *self.sources.entry((server, metric)).or_insert(activity) == activity
+    }
+
     fn flush(&mut self, stream: &mut Stream, at: At) -> Result<()> {
         let sums = std::mem::take(&mut self.sums);
         let Some(Moment { server, from_ms, to_ms }) = self.moment.take() else { return Ok(()) };
@@ -98,7 +104,13 @@ fn columns_of<'a>(names: &'a str, line: Line) -> Result<Columns<'a>> {
 }
 
 /// Takes what a line says. `before` is the place of the line before it. Returns the server.
-fn row(line: Line, columns: &Columns, sums: &mut Sums, stream: &mut Stream, before: At) -> Result<usize> {
+fn row<'a>(
+    line: Line,
+    columns: &Columns<'a>,
+    sums: &mut Sums<'a>,
+    stream: &mut Stream,
+    before: At,
+) -> Result<usize> {
     let at = line.at;
     let fields: Vec<&str> = line.text.split(';').map(str::trim).collect();
     let has = fields.len();
@@ -137,7 +149,7 @@ fn row(line: Line, columns: &Columns, sums: &mut Sums, stream: &mut Stream, befo
             let Some(idle) = value(&["%idle"])? else { return Ok(server) };
             let waiting = value(&["%iowait"])?.unwrap_or(0.0);
             // What another guest took away was asked for all the same.
-            let busy = (100.0 - idle - waiting) / 100.0 * f64::from(stream.cpu_cap(server)?);
+            let busy = (100.0 - idle - waiting) * f64::from(stream.cpu_cap(server)?) / 100.0;
             // 100.01 in all is how percentages are rounded.
             let busy = if busy < 0.0 && idle + waiting < 100.1 { 0.0 } else { busy };
             let Moment { from_ms, to_ms, .. } = moment;
@@ -157,6 +169,9 @@ fn row(line: Line, columns: &Columns, sums: &mut Sums, stream: &mut Stream, befo
             ];
             for (metric, name, unit) in all {
                 let Some(value) = value(&[name])? else { continue };
+                if !sums.is_source(server, metric, "tps") {
+                    continue;
+                }
                 let Moment { from_ms, to_ms, .. } = moment;
                 stream.take(server, Sample { metric, from_ms, to_ms, value: value * unit }, at)?;
             }
@@ -178,6 +193,9 @@ fn row(line: Line, columns: &Columns, sums: &mut Sums, stream: &mut Stream, befo
             };
             for (metric, names, unit) in all {
                 let Some(value) = value(names)? else { continue };
+                if !sums.is_source(server, *metric, columns.0[FIRST]) {
+                    continue;
+                }
                 *sums.sums.entry(*metric).or_insert(0.0) += value * unit;
                 sums.moment = Some(moment);
             }
@@ -284,6 +302,7 @@ mod tests {
         let text = include_str!("samples/sar.csv");
         let imported = read(text).unwrap();
         assert_eq!((imported.servers, imported.metrics.len()), (1, 8));
+        assert_eq!(imported.findings, []);
         let cpu = row_of(text, Metric::CpuMhz);
         assert!(cpu.iter().all(|mhz| (1..=2_000).contains(mhz)), "{cpu:?}");
     }

@@ -64,6 +64,7 @@ struct Server {
     name: String,
     has: Has,
     is_listed: bool,
+    is_left_out: bool,
     labels: Vec<(String, String)>,
     series: [Series; Metric::ALL.len()],
 }
@@ -147,10 +148,41 @@ impl Stream {
         }
         let is_listed = listed.is_some();
         let labels = listed.map_or_else(Vec::new, |listed| listed.labels);
-        self.servers.push(Server { name: plain.clone(), has, is_listed, labels, series: Default::default() });
+        self.servers.push(Server {
+            name: plain.clone(),
+            has,
+            is_listed,
+            is_left_out: false,
+            labels,
+            series: Default::default(),
+        });
         self.known.insert(name.to_owned(), id);
         self.named.insert(plain, id);
         Ok(id)
+    }
+
+    /// The number of a server that an inventory has; each is there once.
+    pub fn new_server(&mut self, name: &str, at: At) -> Result<usize> {
+        if self.known.contains_key(name) {
+            let what = format!("there are two servers named {name}; rename one of them, or leave one out");
+            return Err(at.wrong(what));
+        }
+        self.server(name, at)
+    }
+
+    /// It is named, but is no server that is to be virtualized.
+    pub fn leave_out(&mut self, server: usize, at: At, what: &str) {
+        self.servers[server].is_left_out = true;
+        self.note(Kind::LeftOut, server, at, || what.to_owned());
+    }
+
+    /// What is known of a server besides, for its line in `servers.csv`.
+    pub fn label(&mut self, server: usize, key: &str, value: &str) {
+        let value = value.trim();
+        let labels = &mut self.servers[server].labels;
+        if !value.is_empty() && !labels.iter().any(|(known, _)| known == key) {
+            labels.push((key.to_owned(), value.chars().take(NAME_CHARS_MAX).collect()));
+        }
     }
 
     /// What a file says of a server's hardware. A list is believed more, and what is assumed less.
@@ -315,7 +347,10 @@ impl Stream {
         }
         let (first, last) = match self.span {
             Some((first, last)) => (if self.first_bin_unix.is_some() { 0 } else { first }, last),
-            None if traces || self.servers.is_empty() => return Err(Error::Nothing),
+            None if traces => return Err(Error::Nothing("sample")),
+            None if self.servers.iter().all(|server| server.is_left_out) => {
+                return Err(Error::Nothing("server"));
+            }
             None => (0, -1),
         };
         if last - first >= BINS_MAX {
@@ -335,21 +370,33 @@ impl Stream {
         if traces {
             self.find_gaps(grid, first);
             self.find_overlaps();
+            // Only named by a file without a line, such as of a VM that was never on: there is nothing to plan with.
+            for server in 0..self.servers.len() {
+                let it = &self.servers[server];
+                let is_measured = it.series.iter().any(|series| !series.row.is_empty());
+                self.servers[server].is_left_out =
+                    !is_measured && !it.is_listed && self.source(server).is_err();
+            }
         }
-        let sources = (0..self.servers.len()).map(|server| {
-            let Server { name, has, labels, .. } = &self.servers[server];
-            Ok(Source {
-                name: name.clone(),
-                cores: has.cores.unwrap_or(0),
-                cpu_cap_mhz: self.cpu_cap(server)?,
-                mem_cap_mib: self.mem_cap(server)?,
-                labels: labels.clone(),
-            })
-        });
-        let sources: Vec<Source> = sources.collect::<Result<_>>()?;
-        let findings = self.findings.finish(|server| sources[server].name.clone());
-        let series = self.servers.into_iter().map(|server| server.series).collect();
+        let names: Vec<String> = self.servers.iter().map(|server| server.name.clone()).collect();
+        let wanted: Vec<usize> =
+            (0..self.servers.len()).filter(|server| !self.servers[*server].is_left_out).collect();
+        let sources = wanted.iter().map(|server| self.source(*server)).collect::<Result<_>>()?;
+        let findings = self.findings.finish(|server| names[server].clone());
+        let servers = self.servers.into_iter().filter(|server| !server.is_left_out);
+        let series = servers.map(|server| server.series).collect();
         Ok(Binned { grid, servers: sources, findings, series, first })
+    }
+
+    fn source(&self, server: usize) -> Result<Source> {
+        let Server { name, has, labels, .. } = &self.servers[server];
+        Ok(Source {
+            name: name.clone(),
+            cores: has.cores.unwrap_or(0),
+            cpu_cap_mhz: self.cpu_cap(server)?,
+            mem_cap_mib: self.mem_cap(server)?,
+            labels: labels.clone(),
+        })
     }
 
     /// Of each server by the first metric that was measured of it, as everything else is measured together with it.

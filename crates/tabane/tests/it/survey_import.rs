@@ -155,6 +155,93 @@ fn ctrl_c_leaves_nothing_half() {
     assert_eq!(names(folder.path()), ["vm.csv"]);
 }
 
+/// Days of a Windows server, each five minutes, in the time of Japan.
+fn perfmon_log(host: &str, days: u32) -> String {
+    let head = format!(
+        "\"(PDH-CSV 4.0) (Tokyo Standard Time)(-540)\",\"\\\\{host}\\Processor(_Total)\\% Processor Time\",\
+         \"\\\\{host}\\Memory\\Available MBytes\",\"\\\\{host}\\PhysicalDisk(_Total)\\Disk Reads/sec\"\r\n"
+    );
+    let line = |at: u32| {
+        let (day, hour, minute) = (at / 288 + 1, at / 12 % 24, at % 12 * 5);
+        format!("\"11/{day:02}/2026 {hour:02}:{minute:02}:00.000\",\"{}\",\"4096\",\"7\"\r\n", at % 50)
+    };
+    head + &(0..days * 288).map(line).collect::<String>()
+}
+
+#[test]
+fn an_inventory_says_what_the_servers_of_a_log_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = "VM,Powerstate,Template,CPUs,Memory,OS according to the configuration file\n\
+        web1,poweredOn,False,4,\"8,192\",Windows\ngold,poweredOff,True,2,4096,Windows\n";
+    write(folder.path(), "vInfo.csv", inventory);
+    let arguments = ["rvtools", "vInfo.csv", "--core-mhz", "2500", "--to", "inventory"];
+    let told = import(folder.path(), &arguments);
+    assert!(told.status.success(), "{}", told.all_text());
+    assert!(told.stdout_text().contains("1 server without loads over time"), "{}", told.all_text());
+    assert_eq!(names(&folder.path().join("inventory")), ["servers.csv"]);
+    // It is no trace, and no plan is made of it.
+    let plan_of_it = ["plan", "make", "--traces", "inventory", "--hosts", "hosts.toml", "--out", "plan.json"];
+    write(folder.path(), "hosts.toml", "");
+    let refused = Command::new(BINARY).args(plan_of_it).current_dir(folder.path()).output().unwrap();
+    assert!(!refused.status.success());
+
+    let log: Vec<u8> = perfmon_log("WEB1", 6).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    write(folder.path(), "log.csv", [b"\xff\xfe".as_slice(), &log].concat());
+    let arguments = ["perfmon", "log.csv", "--servers", "inventory/servers.csv", "--to", "traces"];
+    let told = import(folder.path(), &arguments);
+    assert!(told.status.success(), "{}", told.all_text());
+    let servers = std::fs::read_to_string(folder.path().join("traces/servers.csv")).unwrap();
+    assert_eq!(servers.lines().nth(1), Some("web1,4,10000,8192,poweredOn,Windows"));
+    assert!(plan(folder.path(), "traces").starts_with("1 server on 1 host"));
+}
+
+#[test]
+fn what_is_not_known_of_servers_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "node7", "24\n34\n");
+    let asked = |arguments: &[&str]| {
+        let told = import(folder.path(), &[&["planetlab", "node7", "--to", "traces"], arguments].concat());
+        assert!(!told.status.success());
+        assert_eq!(names(folder.path()), ["node7"]);
+        told.all_text()
+    };
+    assert!(asked(&[]).contains("say with --first-bin when they begin"));
+    let first = ["--first-bin", "1299110400"];
+    assert!(asked(&first).contains("node7: how many cores it has is not known: say --cores and --core-mhz"));
+    let cores = [&first[..], &["--cores", "2"]].concat();
+    assert!(asked(&cores).contains("node7: how fast its cores are is not known"));
+    let speed = [&cores[..], &["--core-mhz", "2000"]].concat();
+    assert!(asked(&speed).contains("node7: how much memory it has is not known: say --memory-mib"));
+}
+
+#[test]
+fn answers_of_prometheus_are_read_in_the_order_that_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = |value: &dyn Fn(u32) -> String| {
+        let values: Vec<String> =
+            (0..6 * 288).map(|at| format!("[{},\"{}\"]", 1_700_000_100 + at * 300, value(at))).collect();
+        let series = |host: &str| {
+            format!("{{\"metric\":{{\"instance\":\"{host}:9100\"}},\"values\":[{}]}}", values.join(","))
+        };
+        format!(
+            "{{\"status\":\"success\",\"data\":{{\"resultType\":\"matrix\",\"result\":[{},{}]}}}}",
+            series("web1"),
+            series("db1")
+        )
+    };
+    write(folder.path(), "cpu_busy.json", answer(&|at| format!("0.{:02}", at % 60)));
+    write(folder.path(), "cores.json", answer(&|_| "4".into()));
+    write(folder.path(), "core_hertz.json", answer(&|_| "2500000000".into()));
+    write(folder.path(), "mem_total.json", answer(&|_| "8589934592".into()));
+    write(folder.path(), "mem_used.json", answer(&|_| "2.147483648e+09".into()));
+    let files = ["cpu_busy.json", "mem_used.json", "core_hertz.json", "mem_total.json", "cores.json"];
+    let told = import(folder.path(), &[&["prometheus"], &files[..], &["--to", "traces"]].concat());
+    assert!(told.status.success(), "{}", told.all_text());
+    let servers = std::fs::read_to_string(folder.path().join("traces/servers.csv")).unwrap();
+    assert_eq!(servers, "server,cores,cpu_cap_mhz,mem_cap_mib\nweb1,4,10000,8192\ndb1,4,10000,8192\n");
+    assert!(plan(folder.path(), "traces").starts_with("2 servers on 1 host"));
+}
+
 /// The folder with real traces, if there is one.
 fn real(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("TABANE_TRACES").map(|folder| PathBuf::from(folder).join(name));
@@ -190,4 +277,35 @@ fn real_bitbrains_files_give_the_known_matrices_cell_by_cell() {
     }
     eprintln!("{cells} cells are equal");
     assert!(plan(folder.path(), "traces").starts_with("3 servers on 1 host"));
+}
+
+#[test]
+fn real_planetlab_files_give_what_their_percentages_are() {
+    const CAP: u32 = 3_000;
+    let Some(known) = real("planetlab") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(known.join("20110303.csv")).unwrap();
+    let mut machines: Vec<(&str, Vec<u32>)> = Vec::new();
+    for line in text.lines() {
+        let (name, row) = line.split_once(',').unwrap();
+        machines.push((name, row.split(',').map(|percent| percent.parse().unwrap()).collect()));
+    }
+    // As the originals are: a file for each machine.
+    std::fs::create_dir(folder.path().join("day")).unwrap();
+    for (name, row) in &machines {
+        let lines: String = row.iter().map(|percent| format!("{percent}\n")).collect();
+        write(folder.path(), &format!("day/{name}"), lines);
+    }
+    let files: Vec<String> = machines.iter().map(|(name, _)| format!("day/{name}")).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let known = ["--first-bin", "1299110400", "--cores", "1", "--core-mhz", "3000", "--memory-mib", "1024"];
+    let told = import(folder.path(), &[&["planetlab"], &files[..], &known, &["--to", "traces"]].concat());
+    assert!(told.status.success(), "{}", told.all_text());
+    let matrix = Matrix::read(&folder.path().join("traces/cpu_mhz.csv")).unwrap();
+    assert_eq!((matrix.servers.len(), matrix.grid.first_bin_unix), (machines.len(), 1_299_110_400));
+    for (at, (name, row)) in machines.iter().enumerate() {
+        let expected: Vec<u32> = row.iter().map(|percent| (percent * CAP).div_ceil(100)).collect();
+        assert_eq!((&matrix.servers[at], matrix.row(at)), (&(*name).to_owned(), expected.as_slice()));
+    }
+    eprintln!("{} cells are equal; {}", matrix.values.len(), told.stdout_text());
 }
