@@ -48,7 +48,6 @@ use crate::{
     write::{self, Before, Writing},
 };
 
-const FILE_BYTES_MAX: u64 = 1 << 30;
 const CELLS_REHEARSED: usize = 1 << 16;
 
 /// What became of the files.
@@ -77,13 +76,12 @@ pub fn import(request: &Request, watch: &Watch) -> Result<Imported> {
     write::must_be_free(&request.to)?;
     let hardware = Hardware::read(request.assumed, request.servers.as_deref())?;
     let mut stream = Stream::new(request.bin_s, request.first_bin_unix, hardware);
-    let all = request.files.len();
-    for (at, file) in request.form.in_order(&request.files).iter().enumerate() {
+    let (form, all) = (request.form, request.files.len());
+    for (at, file) in form.in_order(&request.files).iter().enumerate() {
         watch.go_on()?;
         (watch.tell)(format!("reading {} of {all}: {}", at + 1, file.display()));
-        request.form.read(text::read_bytes(file, FILE_BYTES_MAX)?, file, &mut stream, watch.stopped)?;
+        form.read(text::read_bytes(file, form.file_bytes_max())?, file, &mut stream, watch.stopped)?;
     }
-    let form = request.form;
     let mut traces = stream.finish(!form.is_inventory())?;
     let mut writing = Writing::begin(&request.to, Before::Kept)?;
     for metric in traces.metrics() {

@@ -99,7 +99,7 @@ pub struct Group<'a> {
 impl std::fmt::Display for Group<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (servers, s) = (self.servers, if self.servers == 1 { "" } else { "s" });
-        write!(f, "{} {} ({servers} server{s}", self.count, self.kind.told())?;
+        write!(f, "{}: {} ({servers} server{s}", self.kind.told(), self.count)?;
         let Finding { server, count, example, .. } = self.worst;
         if self.servers > 1 && self.count > self.servers as u64 {
             write!(f, ", the most {count} of {server}")?;
@@ -162,8 +162,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "1805 bins without a sample; they stay so (900 servers, the most 7 of s7; for example s7: bin 7)",
-                "1 samples that cannot be; left out (1 server; for example s1: web.csv, line 3: -1)"
+                "bins without a sample; they stay so: 1805 (900 servers, the most 7 of s7; for example s7: bin 7)",
+                "samples that cannot be; left out: 1 (1 server; for example s1: web.csv, line 3: -1)"
             ]
         );
     }

@@ -49,6 +49,15 @@ impl Form {
         matches!(self, Self::Rvtools | Self::AzureMigrate)
     }
 
+    /// The most that a file may be unpacked. What is taken apart in memory grows there.
+    pub(super) fn file_bytes_max(self) -> u64 {
+        match self {
+            Self::Prometheus => 512 << 20,
+            Self::Rvtools | Self::AzureMigrate => 64 << 20,
+            _ => 1 << 30,
+        }
+    }
+
     /// Files in the order in which they are read; it is theirs unless one says what another has to know.
     pub(super) fn in_order(self, files: &[PathBuf]) -> Vec<PathBuf> {
         let mut files = files.to_vec();

@@ -1,9 +1,10 @@
 //! A table whose first line names its columns, as inventories are: of a CSV file, or of a spreadsheet.
 
 use super::lines::{At, Lines};
-use crate::{Result, servers::fields};
+use crate::{Error, Result, servers::fields};
 
 const COLUMNS_MAX: usize = 4_096;
+pub(super) const ROWS_MAX: usize = 200_000;
 
 /// Rows that have as many fields as there are columns.
 pub(super) struct Sheet<'a> {
@@ -32,6 +33,9 @@ impl<'a> Sheet<'a> {
         let mut rows = Vec::new();
         while let Some(line) = lines.next()? {
             let row: Vec<String> = split(line.text).into_iter().map(plain).collect();
+            if rows.len() == ROWS_MAX {
+                return Err(Error::TooLarge { file: line.at.file.into(), limit: format!("{ROWS_MAX} rows") });
+            }
             rows.push((line.at, row));
         }
         Self::new(head.at, columns, rows)

@@ -10,13 +10,15 @@ use std::{
 use calamine::{DataRef, Reader, Xlsx};
 use zip::ZipArchive;
 
-use super::{lines::At, sheet::Sheet};
+use super::{
+    lines::At,
+    sheet::{ROWS_MAX, Sheet},
+};
 use crate::{Error, Result};
 
 const MARK: &[u8] = b"PK\x03\x04";
 const ENTRIES_MAX: usize = 4_096;
 const UNPACKED_BYTES_MAX: u64 = 512 << 20;
-const ROWS_MAX: u32 = 200_000;
 const COLUMNS_MAX: u32 = 4_096;
 const CELL_CHARS_MAX: usize = 4_096;
 /// Of all rows together: cells that are between others take room, too.
@@ -47,7 +49,7 @@ pub(super) fn read<'a>(bytes: &[u8], name: &str, file: &'a Path) -> Result<Sheet
         if text.is_empty() {
             continue;
         }
-        if row >= ROWS_MAX || column >= COLUMNS_MAX {
+        if row as usize >= ROWS_MAX || column >= COLUMNS_MAX {
             let limit = format!("{ROWS_MAX} rows or {COLUMNS_MAX} columns");
             return Err(Error::TooLarge { file: file.to_owned(), limit });
         }
@@ -118,6 +120,7 @@ fn must_be_bounded(bytes: &[u8], file: &Path, limit_bytes: u64) -> Result<()> {
 mod tests {
     use std::io::Write;
 
+    use proptest::prelude::*;
     use zip::{ZipWriter, write::SimpleFileOptions};
 
     use super::*;
@@ -191,6 +194,30 @@ mod tests {
         let good = book("vInfo", &corner);
         for end in 0..good.len() {
             assert!(read(&good[..end], "vinfo", Path::new("a.xlsx")).is_err());
+        }
+    }
+
+    proptest! {
+        /// Behind the sums of the archive, which random bytes do not get past.
+        #[test]
+        fn damaged_sheets_are_no_panic(
+            damages in proptest::collection::vec(
+                (any::<prop::sample::Index>(), 0usize..9, "[0-9A-Z<>/=\" a-z&;.-]{0,16}"),
+                1..5,
+            ),
+        ) {
+            let good = format!(
+                "<row r=\"1\">{}{}</row><row r=\"2\"><c r=\"A2\" s=\"1\"><v>1e3</v></c><c r=\"B2\" t=\"s\"><v>0</v></c></row>",
+                text("A1", "VM"),
+                text("B1", "CPUs")
+            );
+            let mut rows: Vec<u8> = good.into_bytes();
+            for (place, length, instead) in &damages {
+                let from = place.index(rows.len() + 1);
+                let to = (from + length).min(rows.len());
+                rows.splice(from..to, instead.bytes());
+            }
+            let _ = read(&book("vInfo", &String::from_utf8_lossy(&rows)), "vinfo", Path::new("a.xlsx"));
         }
     }
 }

@@ -95,7 +95,7 @@ fn what_is_odd_is_one_line_for_each_kind_and_all_of_it_in_json() {
     let impossible: Vec<&str> = told.lines().filter(|line| line.contains("samples that cannot be")).collect();
     assert_eq!(impossible.len(), 1, "{told}");
     assert!(
-        impossible[0].starts_with("15 samples that cannot be; left out (5 servers, the most 3 of vm0;"),
+        impossible[0].starts_with("samples that cannot be; left out: 15 (5 servers, the most 3 of vm0;"),
         "{told}"
     );
     let json = import(folder.path(), &[&files[..], &["b", "-o", "json"]].concat()).stdout_text();

@@ -9,7 +9,6 @@ use crate::Result;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Series<'a> {
-    #[serde(default)]
     pub metric: BTreeMap<String, String>,
     /// Seconds, and a number as text.
     #[serde(borrow, default)]
