@@ -20,13 +20,17 @@ pub(super) struct Hardware {
     pub assumed: Assumed,
     listed: Vec<Source>,
     places: HashMap<String, usize>,
+    /// By names in small letters.
+    places_small: HashMap<String, usize>,
 }
 
 impl Hardware {
     pub fn read(assumed: Assumed, list: Option<&Path>) -> Result<Self> {
         let listed = list.map_or_else(|| Ok(Vec::new()), servers::read)?;
-        let places = listed.iter().enumerate().map(|(at, server)| (server.name.to_lowercase(), at)).collect();
-        Ok(Self { assumed, listed, places })
+        let named = listed.iter().enumerate();
+        let places = named.clone().map(|(at, server)| (server.name.clone(), at)).collect();
+        let places_small = named.map(|(at, server)| (server.name.to_lowercase(), at)).collect();
+        Ok(Self { assumed, listed, places, places_small })
     }
 
     /// All that are in the list.
@@ -36,6 +40,7 @@ impl Hardware {
 
     /// By its name; Windows writes names in capitals whatever they are.
     pub fn find(&self, name: &str) -> Option<&Source> {
-        self.places.get(&name.to_lowercase()).map(|at| &self.listed[*at])
+        let at = self.places.get(name).or_else(|| self.places_small.get(&name.to_lowercase()));
+        at.map(|at| &self.listed[*at])
     }
 }

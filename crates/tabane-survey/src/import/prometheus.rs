@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn answers_of_a_real_server_are_read() {
+        let busy = read("cpu_busy.json", include_str!("samples/cpu_busy.json")).unwrap();
+        assert_eq!((busy.servers, busy.metrics.as_slice()), (1, [Metric::CpuMhz].as_slice()));
+        // Bare, as promtool writes them.
+        let received = read("receive.json", include_str!("samples/receive.json")).unwrap();
+        assert_eq!((received.servers, received.metrics.as_slice()), (1, [Metric::NetRxKbs].as_slice()));
+        assert!(busy.findings.is_empty() && received.findings.is_empty());
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         let told = |name: &str, text: &str| read(name, text).unwrap_err().to_string();
         let one = "{\"metric\":{\"instance\":\"a\"},\"values\":[[86400,\"1\"]]}";
