@@ -2,7 +2,7 @@
 //! its path, and before them the zone of the times; each further line is a moment.
 //!
 //! Counters per second, and how busy a processor was, are of the time since the line before; how much memory is available
-//! is of the moment.
+//! is of the moment, and stands for that time, too.
 
 mod counters;
 
@@ -84,8 +84,7 @@ pub(super) fn read(mut lines: Lines, stream: &mut Stream) -> Result<()> {
         }
         for (sum, value) in sums.iter().zip(&values) {
             let Some((value, column)) = *value else { continue };
-            let from_ms = if sum.metric == Metric::MemMib { to_ms } else { to_ms - length };
-            let sample = Sample { metric: sum.metric, from_ms, to_ms, value };
+            let sample = Sample { metric: sum.metric, from_ms: to_ms - length, to_ms, value };
             stream.take(sum.server, sample, line.at.column(column + 1))?;
         }
     }
@@ -213,12 +212,11 @@ mod tests {
 
     #[test]
     fn counters_become_loads() {
-        const NO: u32 = tabane_model::NO_SAMPLE;
-        // Both lines with rates are of the first minute; the last one with memory is of the second.
-        assert_eq!(rows(Metric::CpuMhz), [1_000, NO]);
-        assert_eq!(rows(Metric::MemMib), [768, 512]);
-        assert_eq!(rows(Metric::DiskReadIops), [4, NO]);
-        assert_eq!(rows(Metric::NetRxKbs), [3, NO]);
+        // The last line ends with the first minute.
+        assert_eq!(rows(Metric::CpuMhz), [1_000]);
+        assert_eq!(rows(Metric::MemMib), [768]);
+        assert_eq!(rows(Metric::DiskReadIops), [4]);
+        assert_eq!(rows(Metric::NetRxKbs), [3]);
     }
 
     #[test]

@@ -68,14 +68,13 @@ pub(super) fn read(mut lines: Lines, stream: &mut Stream) -> Result<()> {
         for (seconds, value) in &series.values {
             let to_ms = unix_ms(*seconds);
             let value = answer::number(value).map_err(|what| head.wrong(what))? * unit;
-            let (metric, from_ms, value) = match meaning {
-                Meaning::CpuBusy => (Metric::CpuMhz, to_ms - step_ms, value),
-                Meaning::PerSecond(metric, _) => (metric, to_ms - step_ms, value),
-                Meaning::MemAvailableBytes => {
-                    (Metric::MemMib, to_ms, f64::from(stream.mem_cap(server)?) - value)
-                }
-                _ => (Metric::MemMib, to_ms, value),
+            let (metric, value) = match meaning {
+                Meaning::CpuBusy => (Metric::CpuMhz, value),
+                Meaning::PerSecond(metric, _) => (metric, value),
+                Meaning::MemAvailableBytes => (Metric::MemMib, f64::from(stream.mem_cap(server)?) - value),
+                _ => (Metric::MemMib, value),
             };
+            let from_ms = to_ms - step_ms;
             stream.take(server, Sample { metric, from_ms, to_ms, value }, head)?;
         }
     }

@@ -158,7 +158,9 @@ fn row<'a>(
         "kbmemfree" => {
             let Some(used) = memory_used_kib(&value)? else { return Ok(server) };
             let value = used / 1_024.0;
-            stream.take(server, Sample { metric: Metric::MemMib, from_ms: to_ms, to_ms, value }, at)?;
+            // Of one moment, which stands for the time since the one before, as everything else does.
+            let Moment { from_ms, to_ms, .. } = moment;
+            stream.take(server, Sample { metric: Metric::MemMib, from_ms, to_ms, value }, at)?;
         }
         "tps" => {
             let all = [
@@ -295,6 +297,9 @@ mod tests {
         let used = row_of(new, Metric::MemMib)[0];
         assert!((414..=415).contains(&used), "{used}");
         assert_eq!(row_of(old, Metric::MemMib), [317]);
+        // Samples of ten minutes fill bins of one.
+        let long = old.replace("web;60;86460", "web;600;87000");
+        assert_eq!(row_of(&long, Metric::MemMib), [317; 10]);
     }
 
     #[test]

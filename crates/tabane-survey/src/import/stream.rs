@@ -22,8 +22,8 @@ const BINS_MAX: i64 = 1_600_000;
 const CELLS_MAX: usize = 1 << 30;
 /// Nobody has measured servers after 2100.
 const UNIX_MS_MAX: i64 = 4_102_444_800_000;
-/// No sample stands for more.
-const INTERVAL_MS_MAX: i64 = 86_400_000;
+/// No sample stands for more: the average of a night in which nobody measured says nothing of its moments.
+const INTERVAL_MS_MAX: i64 = 3_600_000;
 /// So many times of what a server has cannot be its load. Short bursts over it are real.
 const CAPACITY_TIMES_MAX: f64 = 2.0;
 /// No disk and no network card does more, in KiB/s or operations per second.
@@ -531,6 +531,16 @@ mod tests {
         stream.take(web, sample, at(1)).unwrap();
         let binned = stream.finish(true).unwrap();
         assert_eq!(binned.matrix(Metric::NetRxKbs).values, [7, 7]);
+    }
+
+    #[test]
+    fn a_long_interval_counts_for_its_last_hour() {
+        let mut stream = stream();
+        let web = stream.server("web", at(1)).unwrap();
+        let sample = Sample { metric: Metric::NetRxKbs, from_ms: 0, to_ms: 86_400_000, value: 7.0 };
+        stream.take(web, sample, at(1)).unwrap();
+        let binned = stream.finish(true).unwrap();
+        assert_eq!(binned.grid, Grid { first_bin_unix: 82_800, step_s: 60, bins: 60 });
     }
 
     #[test]
