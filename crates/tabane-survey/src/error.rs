@@ -37,4 +37,11 @@ pub enum Error {
     /// Files that do not fit each other, or are missing.
     #[error("{}: {what}", folder.display())]
     Folder { folder: PathBuf, what: String },
+    /// Of a server that is imported something has to be known that its files do not have.
+    #[error("{server}: {what}")]
+    Unknown { server: String, what: String },
+    #[error("there is no {0} in these files")]
+    Nothing(&'static str),
+    #[error("stopped; nothing was written")]
+    Stopped,
 }

@@ -95,7 +95,7 @@ fn find_missing(traces: &mut Traces) {
 }
 
 /// Files of the folder by what they have, such as `cpu_mhz`.
-fn files_of(folder: &Path) -> Result<BTreeMap<&'static str, PathBuf>> {
+pub(crate) fn files_of(folder: &Path) -> Result<BTreeMap<&'static str, PathBuf>> {
     let failed = |source| Error::Read { file: folder.to_owned(), source };
     let known: Vec<&'static str> = SERVERS.into_iter().chain(Metric::ALL.map(Metric::name)).collect();
     let mut files: BTreeMap<&'static str, PathBuf> = BTreeMap::new();

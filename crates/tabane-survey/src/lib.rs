@@ -1,7 +1,8 @@
 //! Load and inventory of the servers that are to be virtualized.
 //!
 //! ```text
-//!   sources ─► collect: samples over SSH ─► a folder of traces
+//!   sources ─► collect: samples over SSH ─► write: a folder of traces
+//!   files of other tools ─► import: a stream of samples, bins ─► write: a folder of traces
 //!   folder: servers.csv, a matrix for each metric ─► text ─► matrix ─► folder: Traces, and what is wrong with them
 //! ```
 //!
@@ -11,9 +12,11 @@
 pub mod collect;
 mod error;
 mod folder;
+pub mod import;
 mod matrix;
 mod servers;
 mod text;
+mod write;
 
 pub use error::{Error, Place, Result};
 pub use folder::read_folder;

@@ -73,8 +73,40 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Source>> {
     Ok(servers)
 }
 
+/// Servers as such a file; what is known of some of them only is empty for the others.
+pub fn write(servers: &[Source]) -> String {
+    let mut labels: Vec<&str> = Vec::new();
+    for (key, _) in servers.iter().flat_map(|server| &server.labels) {
+        if !labels.contains(&key.as_str()) {
+            labels.push(key);
+        }
+    }
+    let head = ["server", "cores", "cpu_cap_mhz", "mem_cap_mib"];
+    let head: Vec<String> = head.iter().chain(&labels).map(|column| quoted(column)).collect();
+    let mut text = head.join(",") + "\n";
+    for server in servers {
+        let numbers = [server.cores, server.cpu_cap_mhz, server.mem_cap_mib].map(|number| number.to_string());
+        let known = labels.iter().map(|label| {
+            let value = server.labels.iter().find(|(key, _)| key == label);
+            quoted(value.map_or("", |(_, value)| value))
+        });
+        let row: Vec<String> = [quoted(&server.name)].into_iter().chain(numbers).chain(known).collect();
+        text.push_str(&(row.join(",") + "\n"));
+    }
+    text
+}
+
+fn quoted(field: &str) -> String {
+    let field: String = field.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if field.contains([',', '"']) || field.starts_with('#') {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
+}
+
 /// The fields of a line, as RFC 4180 has them; one that was quoted may have commas and doubled quotes.
-fn fields(line: &str) -> Vec<String> {
+pub fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut letters = line.chars().peekable();

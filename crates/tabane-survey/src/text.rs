@@ -15,6 +15,11 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The content of a file, unpacked if it is gzip, as UTF-8. `limit_bytes` is the most that it may be unpacked.
 pub fn read(path: &Path, limit_bytes: u64) -> Result<String> {
+    decode(path, read_bytes(path, limit_bytes)?)
+}
+
+/// The content of a file, unpacked if it is gzip.
+pub(crate) fn read_bytes(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
     let failed = |source| Error::Read { file: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut head = Vec::new();
@@ -31,11 +36,11 @@ pub fn read(path: &Path, limit_bytes: u64) -> Result<String> {
     if bytes.len() as u64 > limit_bytes {
         return Err(Error::TooLarge { file: path.to_owned(), limit: format!("{} MiB", limit_bytes >> 20) });
     }
-    decode(path, bytes)
+    Ok(bytes)
 }
 
 /// A mark at the beginning decides; without one it is UTF-8 if it can be, or Shift_JIS, as Japanese spreadsheets write.
-fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
+pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let encoding = Encoding::for_bom(&bytes).map_or(UTF_8, |(encoding, _)| encoding);
     if encoding == UTF_8 {
         let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };

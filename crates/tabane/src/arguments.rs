@@ -18,7 +18,7 @@ pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use plan::{PlanCommand, PlanMake, PlanReport, PlanVerify, ReportLanguage};
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
-pub use survey::{SurveyCommand, SurveyExport, SurveyRun};
+pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]

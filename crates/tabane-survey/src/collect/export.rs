@@ -10,7 +10,10 @@ use super::{
     recording,
     session::{INVENTORY, SAMPLES, SERVERS},
 };
-use crate::{Error, Matrix, Result, replace};
+use crate::{
+    Error, Matrix, Result,
+    write::{Before, Writing},
+};
 
 /// Where a source does not say how fast its cores are.
 const CORE_MHZ_UNKNOWN: u32 = 2_000;
@@ -52,8 +55,7 @@ pub fn export(collection: &Path, to: &Path, step_s: u32) -> Result<Exported> {
         .iter()
         .map(|metric| (*metric, Matrix { grid, servers: Vec::new(), values: Vec::new() }))
         .collect();
-    let mut servers =
-        "server,cores,cpu_cap_mhz,mem_cap_mib,os,cpu_model,firmware,vendor,disk_bytes\n".to_owned();
+    let mut servers = Vec::new();
     for source in &sources {
         let inventory = &source.inventory;
         let core_mhz = if inventory.core_mhz > 0 { inventory.core_mhz } else { CORE_MHZ_UNKNOWN };
@@ -70,16 +72,26 @@ pub fn export(collection: &Path, to: &Path, step_s: u32) -> Result<Exported> {
             matrix.servers.push(source.name.clone());
             matrix.values.extend(row);
         }
-        let Inventory { cores, mem_mib, os, cpu_model, firmware, vendor, disk_bytes, .. } = inventory;
-        let known = format!("{cores},{cap},{mem_mib},{os},{cpu_model},{firmware},{vendor},{disk_bytes}");
-        servers.push_str(&format!("{},{known}\n", source.name));
+        servers.push(as_server(&source.name, inventory, cap));
     }
-    std::fs::create_dir_all(to).map_err(|source| Error::Write { file: to.to_owned(), source })?;
-    replace(&to.join("servers.csv"), &servers)?;
-    for (metric, matrix) in &matrices {
-        replace(&to.join(format!("{metric}.csv")), &matrix.write())?;
-    }
+    let mut writing = Writing::begin(to, Before::Replaced)?;
+    matrices.iter().try_for_each(|(metric, matrix)| writing.matrix(*metric, matrix))?;
+    writing.finish(&servers)?;
     Ok(Exported { servers: sources.len(), bins: grid.bins, findings })
+}
+
+fn as_server(name: &str, inventory: &Inventory, cpu_cap_mhz: u32) -> tabane_model::Source {
+    let Inventory { cores, mem_mib, os, cpu_model, firmware, vendor, disk_bytes, .. } = inventory;
+    let disk_bytes = disk_bytes.to_string();
+    let labels = [
+        ("os", os),
+        ("cpu_model", cpu_model),
+        ("firmware", firmware),
+        ("vendor", vendor),
+        ("disk_bytes", &disk_bytes),
+    ];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.clone())).to_vec();
+    tabane_model::Source { name: name.to_owned(), cores: *cores, cpu_cap_mhz, mem_cap_mib: *mem_mib, labels }
 }
 
 fn sources(collection: &Path, findings: &mut Vec<String>) -> Result<Vec<Source>> {

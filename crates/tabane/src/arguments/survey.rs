@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
-use tabane_survey::collect::Target;
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use tabane_survey::{collect::Target, import::Form};
 
 use super::snapshot::span;
 
@@ -13,6 +13,8 @@ pub enum SurveyCommand {
     Run(SurveyRun),
     /// Write what was collected as a folder of traces that plans are made from
     Export(SurveyExport),
+    /// Make a folder of traces of what other tools have measured
+    Import(SurveyImport),
 }
 
 #[derive(Args)]
@@ -50,4 +52,35 @@ pub struct SurveyExport {
     /// Length of a bin of the traces, in seconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub bin: u32,
+}
+
+#[derive(Args)]
+pub struct SurveyImport {
+    /// What wrote the files
+    #[arg(value_name = "FORM", value_parser = PossibleValuesParser::new(Form::ALL.map(Form::name)))]
+    pub form: String,
+    /// What it wrote; gzip is unpacked
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Folder that the traces are written into; it must not have any
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Length of a bin of the traces, in seconds
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub bin: u32,
+    /// Speed of a core, in MHz, where neither the files nor the list say it
+    #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub core_mhz: Option<u32>,
+    /// Cores of a server, where neither the files nor the list say it
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub cores: Option<u32>,
+    /// Memory of a server, in MiB, where neither the files nor the list say it
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    pub memory_mib: Option<u32>,
+    /// Where the time line begins, in seconds since 1970 [default: with the bin of the first sample]
+    #[arg(long, value_name = "UNIX", value_parser = clap::value_parser!(i64).range(0..4_102_444_800))]
+    pub first_bin: Option<i64>,
+    /// A list of servers and what they have, as servers.csv of traces
+    #[arg(long, value_name = "FILE")]
+    pub servers: Option<PathBuf>,
 }

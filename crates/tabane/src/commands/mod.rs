@@ -62,7 +62,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Pool(command) => pool(&context, command).await?,
         Command::Network(command) => network(&context, command).await?,
         Command::Host(command) => host(&context, command).await?,
-        Command::Survey(command) => survey::run(command).await?,
+        Command::Survey(command) => survey::run(&context, command).await?,
         Command::Plan(command) => return plan::run(&context, command).await,
         Command::Event(EventCommand::List { about, watch }) => {
             let fields = about.map(|about| format!("about={about}"));

@@ -1,4 +1,6 @@
-//! Surveys are collected here, over SSH; no server of ours is asked.
+//! Surveys are collected here, over SSH, or of what others have measured; no server of ours is asked.
+
+mod import;
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +14,18 @@ use tabane_survey::collect::{self, Options, Progress, Target};
 
 use crate::{
     arguments::{SurveyCommand, SurveyExport, SurveyRun},
+    context::Context,
     output::counted,
     progress,
 };
 
 const LIST_BYTES_MAX: u64 = 16 << 20;
 
-pub async fn run(command: SurveyCommand) -> Result<()> {
+pub async fn run(context: &Context, command: SurveyCommand) -> Result<()> {
     match command {
         SurveyCommand::Run(run) => collect_loads(run).await,
         SurveyCommand::Export(export) => tokio::task::spawn_blocking(move || export_traces(&export)).await?,
+        SurveyCommand::Import(arguments) => import::run(context, arguments).await,
     }
 }
 

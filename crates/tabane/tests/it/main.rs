@@ -34,5 +34,6 @@ mod help;
 mod medium;
 mod plan;
 mod sshd;
+mod survey_import;
 mod terminal;
 mod world;

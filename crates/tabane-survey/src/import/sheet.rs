@@ -1,0 +1,162 @@
+//! A table whose first line names its columns, as inventories are: of a CSV file, or of a spreadsheet.
+
+use super::lines::{At, Lines};
+use crate::{Error, Result, servers::fields};
+
+const COLUMNS_MAX: usize = 4_096;
+pub(super) const ROWS_MAX: usize = 200_000;
+
+/// Rows that have as many fields as there are columns.
+pub(super) struct Sheet<'a> {
+    head: At<'a>,
+    columns: Vec<String>,
+    rows: Vec<(At<'a>, Vec<String>)>,
+}
+
+pub(super) struct Row<'s, 'a> {
+    sheet: &'s Sheet<'a>,
+    pub at: At<'a>,
+    fields: &'s [String],
+}
+
+impl<'a> Sheet<'a> {
+    /// Of a text with commas or, as spreadsheets of many countries write, semicolons.
+    pub fn read(mut lines: Lines<'a>) -> Result<Self> {
+        let head = lines.head()?;
+        let commas = head.text.matches(',').count();
+        let is_semicolons = head.text.matches(';').count() > commas;
+        let split = |text: &str| {
+            if is_semicolons { fields(&text.replace(',', "\u{1}").replace(';', ",")) } else { fields(text) }
+        };
+        let plain = |field: String| if is_semicolons { field.replace('\u{1}', ",") } else { field };
+        let columns = split(head.text);
+        let mut rows = Vec::new();
+        while let Some(line) = lines.next()? {
+            let row: Vec<String> = split(line.text).into_iter().map(plain).collect();
+            if rows.len() == ROWS_MAX {
+                return Err(Error::TooLarge { file: line.at.file.into(), limit: format!("{ROWS_MAX} rows") });
+            }
+            rows.push((line.at, row));
+        }
+        Self::new(head.at, columns, rows)
+    }
+
+    pub fn new(head: At<'a>, columns: Vec<String>, mut rows: Vec<(At<'a>, Vec<String>)>) -> Result<Self> {
+        if columns.len() > COLUMNS_MAX {
+            return Err(head.wrong(format!("there are more than {COLUMNS_MAX} columns")));
+        }
+        let columns: Vec<String> =
+            columns.iter().map(|name| name.trim().trim_start_matches('*').to_lowercase()).collect();
+        for (at, row) in &mut rows {
+            let (has, all) = (row.len(), columns.len());
+            if has < all {
+                let what =
+                    format!("the line has {has} fields, the first one has {all}; the file may be cut short");
+                return Err(at.wrong(what));
+            }
+            // Some tools end each line with a separator.
+            if row[all..].iter().any(|field| !field.trim().is_empty()) {
+                return Err(at.wrong(format!("the line has {has} fields, the first one has {all}")));
+            }
+            row.truncate(all);
+        }
+        Ok(Self { head, columns, rows })
+    }
+
+    /// The place of a column that has one of these names.
+    pub fn find(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|name| self.columns.iter().position(|column| column == name))
+    }
+
+    pub fn need(&self, names: &[&str]) -> Result<usize> {
+        self.find(names).ok_or_else(|| {
+            let there: Vec<&str> = self.columns.iter().map(String::as_str).take(12).collect();
+            self.head.wrong(format!("no column is named {:?}; there are {}", names[0], there.join(", ")))
+        })
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_, 'a>> {
+        self.rows.iter().map(|(at, fields)| Row { sheet: self, at: *at, fields })
+    }
+}
+
+impl Row<'_, '_> {
+    pub fn text(&self, column: usize) -> &str {
+        self.fields[column].trim()
+    }
+
+    /// The text of a column, if there is such a column.
+    pub fn text_of(&self, names: &[&str]) -> &str {
+        self.sheet.find(names).map_or("", |column| self.text(column))
+    }
+
+    /// A number that may be grouped in thousands; `None` if there is nothing.
+    pub fn number(&self, column: usize) -> Result<Option<f64>> {
+        let text = self.text(column);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let value = ungrouped(text).parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+        value.map(Some).ok_or_else(|| {
+            let text: String = text.chars().take(40).collect();
+            self.at.column(column + 1).wrong(format!("{text:?} is no {}", self.sheet.columns[column]))
+        })
+    }
+
+    pub fn number_of(&self, names: &[&str]) -> Result<Option<f64>> {
+        self.sheet.find(names).map_or(Ok(None), |column| self.number(column))
+    }
+
+    /// A number that has to be there and be more than nothing.
+    pub fn count(&self, column: usize) -> Result<u32> {
+        let value =
+            self.number(column)?.map(f64::ceil).filter(|value| (1.0..f64::from(u32::MAX)).contains(value));
+        value.map(|value| value as u32).ok_or_else(|| {
+            let what = format!("the server has no {}", self.sheet.columns[column]);
+            self.at.column(column + 1).wrong(what)
+        })
+    }
+}
+
+/// `16,384`, `16 384` and `16'384` are 16384.
+fn ungrouped(text: &str) -> String {
+    let parts: Vec<&str> = text.split([',', ' ', '\u{a0}', '\u{202f}', '\'']).collect();
+    let digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_grouped =
+        parts.len() > 1 && parts.iter().all(digits) && parts[1..].iter().all(|part| part.len() == 3);
+    if is_grouped { parts.concat() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sheet(text: &'static str) -> Result<Sheet<'static>> {
+        Sheet::read(Lines::new(text, Path::new("a.csv"), &|| false))
+    }
+
+    #[test]
+    fn tables_are_read_with_commas_and_semicolons() {
+        for text in ["*Name,CPUs\n\"a,b\",\"16,384\"\n", "name;cpus;\na,b;16 384;\n"] {
+            let sheet = sheet(text).unwrap();
+            let column = sheet.need(&["name"]).unwrap();
+            let row = sheet.rows().next().unwrap();
+            assert_eq!(row.text(column), "a,b");
+            assert_eq!(row.count(sheet.need(&["cpus"]).unwrap()).unwrap(), 16_384);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let told = sheet("a,b\n1\n").err().map(|error| error.to_string()).unwrap();
+        assert!(told.starts_with("a.csv, line 2: the line has 1 fields"), "{told}");
+        let sheet = sheet("a,b\n1,x\n").unwrap();
+        assert!(
+            sheet.need(&["c"]).unwrap_err().to_string().contains("no column is named \"c\"; there are a, b")
+        );
+        let row = sheet.rows().next().unwrap();
+        assert_eq!(row.number(1).unwrap_err().to_string(), "a.csv, line 2, column 2: \"x\" is no b");
+    }
+}
