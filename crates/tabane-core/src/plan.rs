@@ -8,6 +8,7 @@
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
 //! what it says, not by what made it.
 
+mod licences;
 mod make;
 mod needs;
 mod peaks;
@@ -23,7 +24,7 @@ mod verify;
 
 use thiserror::Error;
 
-pub use make::make;
+pub use make::{Request, make};
 pub use verify::{Fault, verify};
 
 #[derive(Debug, Error)]
@@ -38,6 +39,12 @@ pub enum PlanError {
     NobodyMeant { field: String, pattern: String },
     #[error("{field}: there is no type of host {name}")]
     UnknownType { field: String, name: String },
+    #[error("no catalogue has {0}: name the catalogues with --licences, and products as they do")]
+    UnknownProduct(String),
+    #[error("costs are stated in {0} and in {1}: give all in one currency")]
+    Currencies(String, String),
+    #[error(transparent)]
+    Tariff(#[from] crate::licence::TariffError),
     /// The smallest set that cannot be kept.
     #[error("these cannot be kept together: {}", .0.join("; "))]
     Clash(Vec<String>),

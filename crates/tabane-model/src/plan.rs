@@ -3,6 +3,7 @@
 mod costs;
 mod document;
 mod hosts;
+mod licences;
 mod note;
 mod pattern;
 mod phases;
@@ -16,6 +17,9 @@ pub use document::{
     Proof, Takeover, UnplacedServer,
 };
 pub use hosts::{HostType, HostTypes};
+pub use licences::{
+    HostLicences, LicenceNeed, LicencePacks, LicencePosition, PlanLicences, PlanProduct, ProductLicences,
+};
 pub use note::{Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};

@@ -3,6 +3,7 @@
 mod basis;
 mod costs;
 mod hosts;
+mod licences;
 mod summary;
 mod waves;
 
@@ -37,6 +38,7 @@ pub fn html(plan: &Plan, language: Language) -> String {
                 main {
                     (summary::section(plan, language))
                     (costs::section(plan, language))
+                    (licences::section(plan, language))
                     (waves::section(plan, language))
                     (hosts::section(plan, language))
                     (basis::section(plan, language))

@@ -24,6 +24,9 @@ fn plan(server: &str, host: &str) -> Plan {
         "waves": [{"name": "pilot", "kind": "pilot", "servers": [server], "new_hosts": [host], "labour_hours": 4.0, "first_day": 0},
                   {"name": "wave-1", "kind": "critical", "servers": ["web2"], "new_hosts": [], "labour_hours": 4.0, "first_day": 14}],
         "gates": [{"kind": "pass", "metric": "migrations_failed_share", "comparison": "<=", "threshold": 0.0}],
+        "licences": {"currency": "EUR", "years": 5, "before": 10.0, "after": 70.0, "lower_bound": 60.0, "products": [
+            {"product": "database", "servers": 2, "before": 10.0, "after": 70.0, "contract": 70.0, "policy": 140.0,
+             "lower_bound": 60.0, "hosts": [{"host": host, "cost": 70.0, "bought": [{"edition": "enterprise", "packs": 4}]}]}]},
         "tco": {"currency": "EUR", "years": 1, "before": 100.0, "after": 140.0, "break_even_months": null,
             "positions": [{"item": "software", "before": 50.0, "after": 90.0}, {"item": "power", "before": 50.0, "after": 50.0}],
             "cumulative": [{"year": 0, "before": 0.0, "after": 20.0}, {"year": 1, "before": 100.0, "after": 140.0}],
@@ -50,6 +53,8 @@ fn both_languages_tell_everything() {
         }
     }
     assert!(english.contains("What rises: Software and licences"));
+    assert!(english.contains("database becomes dearer by consolidation: 70 EUR instead of 10 EUR."));
+    assert!(japanese.contains("4 × enterprise") && japanese.contains("10 EUR から 70 EUR へ"));
     assert!(english.contains("40 EUR more. It does not pay for itself"));
     assert!(japanese.contains("増える費目: ソフトウェア・ライセンス"));
     // What is Japanese is Japanese throughout: English is left in names alone.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabane_model::{
     Assumptions, Costs, DataQuality, HostTypes, Lack, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan,
-    PlanNote, PlanPolicy, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
+    PlanNote, PlanPolicy, PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
 };
 
 use super::{
@@ -20,24 +20,33 @@ use super::{
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
 
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub hosts: &'a HostTypes,
+    pub policy: &'a PlanPolicy,
+    pub costs: Option<&'a Costs>,
+    /// Of licence catalogues.
+    pub products: &'a [PlanProduct],
+}
+
 /// Makes a plan. `stop` is asked often whether better plans should still be looked for, with the turns so far and the
 /// present cost in the unit of the policy's objective; the plan that there is then is returned.
 pub fn make(
     traces: &Traces,
-    hosts: &HostTypes,
-    policy: &PlanPolicy,
-    costs: Option<&Costs>,
+    request: Request<'_>,
     now: Timestamp,
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
+    let Request { hosts, policy, costs, products } = request;
     let kinds = &hosts.host_type;
-    let setting = Setting::new(traces, kinds, policy)?;
+    let setting = Setting::new(traces, kinds, policy, products)?;
     let moving_together = phases::groups(&setting)?;
     let margin = risk::margin(&setting)?;
     let fill = margin.map_or(policy.fill_max, |margin| margin.fill);
     let mut problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
-    let packing = setting.pack(&problem, fill, workers, stop)?;
+    let packing = setting.pack_with_licences(&problem, fill, workers, stop)?;
     // Whatever was looked for, the plan's costs are money.
     problem.set_prices(&needs::prices(kinds, Objective::Cost));
     let bound = lower_bound(&problem, &placed(&packing));
@@ -97,13 +106,23 @@ pub fn make(
             fill,
             resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
             costs: costs.cloned(),
+            products: needed_products(policy, products),
             notes,
         },
         data_quality: quality(traces),
+        licences: None,
         tco: None,
     };
-    plan.tco = tco(&plan, traces);
+    plan.licences = setting.licensing.told(&plan, traces, &setting.servers, policy.licence_years);
+    plan.tco = tco(&plan, traces)?;
     Ok(plan)
+}
+
+/// Of the catalogues what the policy asks for.
+fn needed_products(policy: &PlanPolicy, products: &[PlanProduct]) -> Vec<PlanProduct> {
+    let is_needed =
+        |product: &&PlanProduct| policy.licence.iter().any(|need| need.product == product.product.name);
+    products.iter().filter(is_needed).cloned().collect()
 }
 
 /// Hosts that stand by, and who takes over what.

@@ -66,7 +66,7 @@ pub(super) fn evacuated(
 ) -> Result<Option<Vec<Moves>>, PlanError> {
     let policy = setting.policy;
     let units = setting.problem_of_units(problem.demand(), Objective::Cost, policy.fill_failed)?;
-    let moves = evacuations(&units, &by_units(setting, packing), policy.seed);
+    let moves = evacuations(&units, &setting.units().collect(packing), policy.seed);
     let servers_of: Vec<&Vec<usize>> = setting.units().iter().collect();
     let expand = |moves: Moves| {
         let of = |(unit, host): (usize, usize)| servers_of[unit].iter().map(move |server| (*server, host));
@@ -87,21 +87,6 @@ pub(super) fn stands_in(
         let (one, other) = (&hosts[kind], &hosts[host.kind]);
         resources.iter().all(|resource| resource.capacity(one) >= resource.capacity(other))
     }) && packing.hosts.iter().flat_map(|host| &host.servers).all(|server| problem.may(*server, kind))
-}
-
-fn by_units(setting: &Setting<'_>, packing: &Packing) -> Packing {
-    let mut unit_of = vec![0; setting.servers.len()];
-    for (at, members) in setting.units().iter().enumerate() {
-        members.iter().for_each(|server| unit_of[*server] = at);
-    }
-    let units = |servers: &[usize]| {
-        let mut units: Vec<usize> = servers.iter().map(|server| unit_of[*server]).collect();
-        units.sort_unstable();
-        units.dedup();
-        units
-    };
-    let hosts = packing.hosts.iter().map(|host| Packed { kind: host.kind, servers: units(&host.servers) });
-    Packing { hosts: hosts.collect(), unplaced: units(&packing.unplaced) }
 }
 
 /// Moves as the plan tells them. `hosts` are all of the plan, those of the packing first, then the spares.

@@ -2,16 +2,20 @@
 
 use std::ops::Range;
 
-use tabane_model::{HostType, Objective, PlanPolicy, Traces};
+use tabane_model::{HostType, Objective, PlanPolicy, PlanProduct, Traces};
 
 use super::{
     PlanError,
+    licences::Licensing,
     make::placed,
     needs::{self, Resource},
     rules::{self, Rules},
     units::Units,
 };
-use crate::pack::{Demand, Packing, Problem, construct, improve, lower_bound};
+use crate::pack::{Demand, Packing, Problem, construct, improve, lower_bound, settle, total};
+
+/// Attempts at better packings by load alone, before licences are looked at.
+const TURNS_BY_LOAD: u64 = 50_000;
 
 pub(super) struct Setting<'a> {
     pub traces: &'a Traces,
@@ -21,19 +25,26 @@ pub(super) struct Setting<'a> {
     pub servers: Vec<usize>,
     pub resources: Vec<Resource>,
     pub rules: Rules,
+    pub licensing: Licensing,
     units: Units,
 }
 
 impl<'a> Setting<'a> {
-    pub fn new(traces: &'a Traces, hosts: &'a [HostType], policy: &'a PlanPolicy) -> Result<Self, PlanError> {
+    pub fn new(
+        traces: &'a Traces,
+        hosts: &'a [HostType],
+        policy: &'a PlanPolicy,
+        products: &[PlanProduct],
+    ) -> Result<Self, PlanError> {
         let servers = rules::planned(traces, policy);
         if servers.is_empty() {
             return Err(PlanError::NoServer);
         }
         let resources = needs::resources(traces, hosts, policy)?;
-        let rules = Rules::new(traces, &servers, hosts, policy)?;
+        let mut rules = Rules::new(traces, &servers, hosts, policy)?;
+        let licensing = Licensing::new(traces, &servers, hosts, policy, products, &mut rules)?;
         let units = Units::new(servers.len(), &rules.together);
-        let setting = Self { traces, hosts, policy, servers, resources, rules, units };
+        let setting = Self { traces, hosts, policy, servers, resources, rules, licensing, units };
         setting.rules.clash(&setting.names(), hosts)?;
         Ok(setting)
     }
@@ -95,6 +106,31 @@ impl<'a> Setting<'a> {
         self.fits_somewhere(&units)?;
         let packing = best(&units, &|first| lower_bound(problem, &placed(&self.units.expand(first))).cost);
         Ok(self.units.expand(&packing))
+    }
+
+    /// As [`Self::pack`], with what licences cost as part of the objective: of money, or of hosts what is left to choose.
+    pub fn pack_with_licences(
+        &self,
+        problem: &Problem,
+        fill: f64,
+        workers: usize,
+        stop: &(dyn Fn(u64, f64) -> bool + Sync),
+    ) -> Result<Packing, PlanError> {
+        if self.licensing.is_empty() {
+            return self.pack(problem, fill, workers, stop);
+        }
+        let by_load = |turns: u64, cost: f64| turns > TURNS_BY_LOAD || stop(turns, cost);
+        let packing = self.pack(problem, fill, workers, &by_load)?;
+        let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
+        let packing = self.units.collect(&packing);
+        let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
+        let mut toll = self.licensing.toll(&members, self.traces, &self.servers);
+        if self.policy.objective == Objective::Hosts {
+            // All licences together count less than a host.
+            let all = total(&units, &packing, &toll) - packing.cost(units.kinds());
+            toll.scale = 0.5 / (all + 1.0);
+        }
+        Ok(self.units.expand(&settle(&units, packing, &toll, self.policy.seed, &stop)))
     }
 
     /// Servers that fit a host each and none together are a contradiction that nobody should look for in a plan.

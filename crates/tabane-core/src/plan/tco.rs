@@ -7,6 +7,8 @@ use std::collections::HashSet;
 
 use tabane_model::{Costs, HostType, Plan, Source, Tco, TcoItem, TcoPosition, TcoYear, Traces};
 
+use super::PlanError;
+
 const HOURS_YEAR: f64 = 8_766.0;
 const MONTHS_YEAR: f64 = 12.0;
 
@@ -26,14 +28,27 @@ fn yearly(year: f64) -> Flow {
 }
 
 /// Before and after; `None` if nothing was said of costs.
-pub(super) fn tco(plan: &Plan, traces: &Traces) -> Option<Tco> {
-    let costs = plan.assumptions.costs.as_ref()?;
+pub(super) fn tco(plan: &Plan, traces: &Traces) -> Result<Option<Tco>, PlanError> {
+    let Some(costs) = &plan.assumptions.costs else { return Ok(None) };
+    if let Some(licences) = plan.licences.as_ref().filter(|licences| licences.currency != costs.currency) {
+        return Err(PlanError::Currencies(costs.currency.clone(), licences.currency.clone()));
+    }
     let names: HashSet<&str> = plan.hosts.iter().flat_map(|host| &host.servers).map(String::as_str).collect();
     let placed = |server: &&Source| names.contains(server.name.as_str());
     // What nobody knows anything of is a server, too.
     let (moving, staying): (Vec<&Source>, Vec<&Source>) = traces.servers.iter().partition(|s| placed(s));
     let all: Vec<&Source> = traces.servers.iter().collect();
-    let (before, mut after) = (as_it_is(costs, &all), as_it_is(costs, &staying));
+    let (mut before, mut after) = (as_it_is(costs, &all), as_it_is(costs, &staying));
+    if let Some(licences) = &plan.licences {
+        // Over their own years, and here as much each year.
+        let each = |amount: f64| amount / f64::from(licences.years.max(1));
+        let (was, is) = (each(licences.before), each(licences.after));
+        before
+            .iter_mut()
+            .filter(|(item, _)| *item == TcoItem::Software)
+            .for_each(|(_, flow)| flow.year += was);
+        after.iter_mut().filter(|(item, _)| *item == TcoItem::Software).for_each(|(_, flow)| flow.year += is);
+    }
     for (sum, (item, flow)) in after.iter_mut().zip(on_hosts(plan, costs, &moving)) {
         debug_assert_eq!(sum.0, item);
         sum.1.once += flow.once;
@@ -60,7 +75,7 @@ pub(super) fn tco(plan: &Plan, traces: &Traces) -> Option<Tco> {
     let at = |flow: Flow, year: u32| flow.once + flow.year * f64::from(year);
     let saved = before.year - after.year;
     let break_even = (after.once - before.once).max(0.0) / saved * MONTHS_YEAR;
-    Some(Tco {
+    Ok(Some(Tco {
         currency: costs.currency.clone(),
         years: costs.years,
         before: over(before),
@@ -71,7 +86,7 @@ pub(super) fn tco(plan: &Plan, traces: &Traces) -> Option<Tco> {
         break_even_months: (saved > 0.0 && break_even <= years * MONTHS_YEAR).then_some(break_even),
         not_stated: positions.iter().filter(|p| p.before == 0.0 && p.after == 0.0).map(|p| p.item).collect(),
         positions,
-    })
+    }))
 }
 
 fn watts(server: &Source, costs: &Costs) -> f64 {

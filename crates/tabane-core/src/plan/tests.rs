@@ -10,6 +10,7 @@ use tabane_model::{
 
 use super::*;
 
+mod licences;
 mod rules;
 mod tco;
 mod waves;
@@ -55,8 +56,17 @@ fn hosts() -> HostTypes {
         count: None,
         sockets: 1,
         domain: None,
+        cpu_family: "x86".into(),
     };
     HostTypes { host_type: vec![kind("small", 10_000, 16_384, 10.0), kind("large", 20_000, 32_768, 30.0)] }
+}
+
+fn request<'a>(
+    hosts: &'a HostTypes,
+    policy: &'a PlanPolicy,
+    costs: Option<&'a tabane_model::Costs>,
+) -> Request<'a> {
+    Request { hosts, policy, costs, products: &[] }
 }
 
 fn policy() -> PlanPolicy {
@@ -64,7 +74,7 @@ fn policy() -> PlanPolicy {
 }
 
 fn made(traces: &Traces, policy: &PlanPolicy) -> Plan {
-    make(traces, &hosts(), policy, None, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()
+    make(traces, request(&hosts(), policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()
 }
 
 #[test]
@@ -181,6 +191,7 @@ fn a_changed_plan_is_rejected() {
 fn without_cpu_or_the_memory_that_is_asked_for_there_is_no_plan() {
     let mut traces = traces(8);
     traces.series.remove(&Metric::MemMib);
-    let error = make(&traces, &hosts(), &policy(), None, Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap_err();
+    let error = make(&traces, request(&hosts(), &policy(), None), Timestamp::UNIX_EPOCH, 1, &|_, _| true)
+        .unwrap_err();
     assert!(error.to_string().contains("no load of memory_mib"), "{error}");
 }

@@ -71,4 +71,21 @@ impl Units {
         let hosts = packing.hosts.iter().map(|host| Packed { kind: host.kind, servers: of(&host.servers) });
         Packing { hosts: hosts.collect(), unplaced: of(&packing.unplaced) }
     }
+
+    /// A packing of units from one of servers that keeps them together.
+    pub fn collect(&self, packing: &Packing) -> Packing {
+        let mut unit_of = std::collections::HashMap::new();
+        for (at, members) in self.0.iter().enumerate() {
+            unit_of.extend(members.iter().map(|server| (*server, at)));
+        }
+        let units = |servers: &[usize]| {
+            let mut units: Vec<usize> = servers.iter().map(|server| unit_of[server]).collect();
+            units.sort_unstable();
+            units.dedup();
+            units
+        };
+        let hosts =
+            packing.hosts.iter().map(|host| Packed { kind: host.kind, servers: units(&host.servers) });
+        Packing { hosts: hosts.collect(), unplaced: units(&packing.unplaced) }
+    }
 }

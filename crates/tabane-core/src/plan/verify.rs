@@ -5,7 +5,7 @@ mod judge;
 mod read;
 mod waves;
 
-use tabane_model::{HostTypes, PLAN_VERSION, Plan, Traces};
+use tabane_model::{HostTypes, PLAN_VERSION, Plan, PlanLicences, Traces};
 use thiserror::Error;
 
 use super::{PlanError, make::placed, setting::Setting, tco::tco};
@@ -58,7 +58,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     if !faults.is_empty() {
         return faults;
     }
-    let setting = match Setting::new(traces, &types.host_type, &assumed.policy) {
+    let setting = match Setting::new(traces, &types.host_type, &assumed.policy, &assumed.products) {
         Ok(setting) => setting,
         Err(error) => return vec![error.into()],
     };
@@ -83,6 +83,10 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         types.host_type.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
     let is: f64 = plan.hosts.iter().map(price).sum();
+    let licences = setting.licensing.told(plan, traces, &setting.servers, assumed.policy.licence_years);
+    if !same_licences(licences.as_ref(), plan.licences.as_ref()) {
+        faults.push(Fault::Breach("the licences are not those that its hosts need".into()));
+    }
     if let Some(fault) = other_tco(plan, traces) {
         faults.push(fault);
     }
@@ -94,7 +98,11 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
 
 /// Costs before and after that do not come of what they are said to come of.
 fn other_tco(plan: &Plan, traces: &Traces) -> Option<Fault> {
-    let (is, said) = (tco(plan, traces), plan.tco.as_ref());
+    let is = match tco(plan, traces) {
+        Ok(is) => is,
+        Err(error) => return Some(error.into()),
+    };
+    let said = plan.tco.as_ref();
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
     let same = match (&is, said) {
         (None, None) => true,
@@ -114,4 +122,31 @@ fn other_tco(plan: &Plan, traces: &Traces) -> Option<Fault> {
         _ => false,
     };
     (!same).then(|| Fault::Breach("the costs before and after are not those of its assumptions".into()))
+}
+
+/// Whether licences are what they are said to be: packs exactly, money but for its last digits.
+fn same_licences(is: Option<&PlanLicences>, said: Option<&PlanLicences>) -> bool {
+    let (Some(is), Some(said)) = (is, said) else { return is.is_none() && said.is_none() };
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
+    (&is.currency, is.years) == (&said.currency, said.years)
+        && near(is.before, said.before)
+        && near(is.after, said.after)
+        && near(is.lower_bound, said.lower_bound)
+        && is.products.len() == said.products.len()
+        && is.products.iter().zip(&said.products).all(|(is, said)| {
+            (&is.product, is.servers) == (&said.product, said.servers)
+                && [
+                    (is.before, said.before),
+                    (is.after, said.after),
+                    (is.contract, said.contract),
+                    (is.policy, said.policy),
+                    (is.lower_bound, said.lower_bound),
+                ]
+                .into_iter()
+                .all(|(is, said)| near(is, said))
+                && is.hosts.len() == said.hosts.len()
+                && is.hosts.iter().zip(&said.hosts).all(|(is, said)| {
+                    is.host == said.host && is.bought == said.bought && near(is.cost, said.cost)
+                })
+        })
 }

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Costs, Gate, HostType, PlanNote, PlanPolicy, Tco, UnplacedCause, Wave};
+use super::{
+    Costs, Gate, HostType, PlanLicences, PlanNote, PlanPolicy, PlanProduct, Tco, UnplacedCause, Wave,
+};
 
 /// Of the form that is written.
 pub const PLAN_VERSION: u32 = 1;
@@ -33,6 +35,9 @@ pub struct Plan {
     /// Between one wave and the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// If it was said which servers need which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licences: Option<PlanLicences>,
     /// Before and after, if it was said what things cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tco: Option<Tco>,
@@ -132,6 +137,8 @@ pub struct Assumptions {
     pub resources: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<PlanProduct>,
     pub notes: Vec<PlanNote>,
 }
 

@@ -40,6 +40,9 @@ pub struct HostType {
     pub count: Option<u32>,
     #[serde(default = "one")]
     pub sockets: u32,
+    /// As licence catalogues name it.
+    #[serde(default = "x86")]
+    pub cpu_family: String,
     /// What fails together with them: a rack, a room, a power feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
@@ -47,6 +50,10 @@ pub struct HostType {
 
 fn one() -> u32 {
     1
+}
+
+fn x86() -> String {
+    "x86".into()
 }
 
 impl HostTypes {
@@ -65,6 +72,10 @@ impl HostTypes {
                     "the name is empty or taken",
                     "give each host type a name of its own",
                 );
+            }
+            if host.sockets == 0 || host.sockets > host.cpu_cores.max(1) {
+                let hint = "state occupied sockets, each with a core at least";
+                faults.add(field("sockets"), "there are more sockets than cores, or none", hint);
             }
             if host.cpu_mhz == 0 || host.memory_mib == 0 {
                 faults.add(field("cpu_mhz"), "a host without CPU or memory carries nothing", "state both");

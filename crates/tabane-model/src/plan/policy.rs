@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Growth, KeepApart, KeepTogether, Overhead, Phases, Pin, ServerPattern,
+    Growth, KeepApart, KeepTogether, LicenceNeed, LicencePosition, Overhead, Phases, Pin, ServerPattern,
+    licences,
     rules::{groups, patterns, percents},
 };
 use crate::Faults;
@@ -42,6 +43,11 @@ pub struct PlanPolicy {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overhead: Vec<Overhead>,
     pub phases: Phases,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub licence: Vec<LicenceNeed>,
+    pub licence_position: LicencePosition,
+    /// Over which licences are counted.
+    pub licence_years: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -102,6 +108,9 @@ impl Default for PlanPolicy {
             growth: Growth::default(),
             overhead: Vec::new(),
             phases: Phases::default(),
+            licence: Vec::new(),
+            licence_position: LicencePosition::default(),
+            licence_years: 5,
         }
     }
 }
@@ -141,6 +150,7 @@ impl PlanPolicy {
             percents(&format!("overhead[{at}].cpu_percent"), overhead.cpu_percent, &mut faults);
         }
         self.phases.faults(&mut faults);
+        licences::faults(&self.licence, self.licence_years, &mut faults);
         faults
     }
 }

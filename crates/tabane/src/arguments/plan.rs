@@ -28,6 +28,12 @@ pub struct PlanMake {
     /// What things cost, to compare before and after over years
     #[arg(long, value_name = "costs.toml")]
     pub costs: Option<PathBuf>,
+    /// Licence catalogues, or folders of them, for what the policy says under [[licence]]
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub licences: Vec<PathBuf>,
+    /// Your own prices, in the place of those of the catalogues
+    #[arg(long, value_name = "prices.toml", requires = "licences")]
+    pub prices: Option<PathBuf>,
     /// Where the plan is written
     #[arg(long, value_name = "plan.json")]
     pub out: PathBuf,

@@ -1,5 +1,6 @@
 //! Plans are made and judged here, from files; no server is asked.
 
+mod catalogues;
 mod policy;
 mod report;
 
@@ -16,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use tabane_core::plan;
+use tabane_core::plan::{self, Request};
 use tabane_model::{Costs, Faults, HostTypes, Plan, PlanPolicy, Traces};
 
 use super::DONE;
@@ -47,11 +48,14 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     if let (Some(path), Some(costs)) = (&arguments.costs, &costs) {
         sound(path, costs.faults())?;
     }
+    let products = catalogues::read(&arguments.licences, arguments.prices.as_deref())?;
     policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
     let stopped = Arc::new(AtomicBool::new(false));
     let seen = stopped.clone();
-    let mut working =
-        tokio::task::spawn_blocking(move || work(&arguments, &hosts, &policy, costs.as_ref(), &seen));
+    let mut working = tokio::task::spawn_blocking(move || {
+        let request = Request { hosts: &hosts, policy: &policy, costs: costs.as_ref(), products: &products };
+        work(&arguments, request, &seen)
+    });
     let plan = tokio::select! {
         plan = &mut working => plan??,
         // What was found until then is a plan, too.
@@ -67,13 +71,7 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     Ok(DONE)
 }
 
-fn work(
-    arguments: &PlanMake,
-    hosts: &HostTypes,
-    policy: &PlanPolicy,
-    costs: Option<&Costs>,
-    stopped: &AtomicBool,
-) -> Result<Plan> {
+fn work(arguments: &PlanMake, request: Request<'_>, stopped: &AtomicBool) -> Result<Plan> {
     let bar = progress::bar("plan");
     bar.set_message("reading the traces");
     let traces = read_traces(&arguments.traces)?;
@@ -82,6 +80,7 @@ fn work(
         traces.servers.len()
     ));
     let began = Instant::now();
+    let policy = request.policy;
     let limit = Duration::from_secs(u64::from(policy.time_limit_s));
     let stop = |turns: u64, cost: f64| {
         if turns.is_multiple_of(64) {
@@ -90,7 +89,7 @@ fn work(
         stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = plan::make(&traces, hosts, policy, costs, Timestamp::now(), workers, &stop)?;
+    let plan = plan::make(&traces, request, Timestamp::now(), workers, &stop)?;
     bar.finish_and_clear();
     write(&arguments.out, &plan)?;
     Ok(plan)
@@ -146,6 +145,24 @@ fn tell(plan: &Plan) {
         }
     }
     println!("cost of hosts: {}", plan.cost);
+    if let Some(licences) = &plan.licences {
+        let told = |amount: f64| format!("{amount:.0} {}", licences.currency);
+        println!(
+            "licences in {} years: {}; each server on its own: {}; no placement costs less than {}",
+            licences.years,
+            told(licences.after),
+            told(licences.before),
+            told(licences.lower_bound)
+        );
+        for product in licences.products.iter().filter(|product| product.after > product.before + 0.5) {
+            println!(
+                "  {} becomes dearer: {} instead of {}",
+                product.product,
+                told(product.after),
+                told(product.before)
+            );
+        }
+    }
     if let Some(tco) = &plan.tco {
         let told = |amount: f64| format!("{amount:.0} {}", tco.currency);
         println!("in {} years: {} as it is, {} with the plan", tco.years, told(tco.before), told(tco.after));

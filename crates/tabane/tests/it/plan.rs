@@ -166,3 +166,36 @@ fn a_plan_is_reported_in_both_languages_and_as_tables() {
     assert!(!refused.status.success());
     assert!(refused.all_text().contains("after.host_software_year"), "{}", refused.all_text());
 }
+
+#[test]
+fn licences_are_planned_by_the_catalogues_that_ship() {
+    let folder = folder();
+    let catalogues = format!("{}/../../data/licences", env!("CARGO_MANIFEST_DIR"));
+    let policy = format!(
+        "{POLICY}objective = \"cost\"\n[[licence]]\nproduct = \"windows-server\"\nservers = [\"s1\", \"s2\"]\neditions = [\"standard\", \"datacenter\"]\n"
+    );
+    std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    let plan = |more: &[&str]| tabane(folder.path(), &[&["make"], &files[..], more].concat());
+    let made = plan(&["--licences", &catalogues]);
+    assert!(made.status.success(), "{}", made.all_text());
+    // Two servers on one host of sixteen cores: one set of Standard, eight packs. Before, one each on its own.
+    assert!(
+        made.stdout_text().contains("licences in 5 years: 1176 USD; each server on its own: 2352 USD"),
+        "{}",
+        made.all_text()
+    );
+    assert!(verify(folder.path()).status.success(), "{}", verify(folder.path()).all_text());
+
+    let price = "[[price]]\nproduct = \"windows-server\"\nedition = \"standard\"\nprice = { amount = \"100.00\", currency = \"USD\", term = \"perpetual\", date = \"2026-01-01\", source = { title = \"offer\", publisher = \"us\", standing = \"knowledge\" } }\n";
+    std::fs::write(folder.path().join("prices.toml"), price).unwrap();
+    let made = plan(&["--licences", &catalogues, "--prices", "prices.toml"]);
+    assert!(made.stdout_text().contains("licences in 5 years: 800 USD"), "{}", made.all_text());
+    std::fs::write(folder.path().join("prices.toml"), price.replace("windows-server", "windows-sever"))
+        .unwrap();
+    let refused = plan(&["--licences", &catalogues, "--prices", "prices.toml"]);
+    assert!(refused.all_text().contains("no catalogue has windows-sever"), "{}", refused.all_text());
+    assert!(
+        plan(&[]).all_text().contains("no catalogue has windows-server: name the catalogues with --licences")
+    );
+}

@@ -20,7 +20,8 @@ fn together(names: &[&str]) -> Vec<KeepTogether> {
 }
 
 fn told(policy: &PlanPolicy, hosts: &HostTypes) -> String {
-    let made = make(&traces(8), hosts, policy, None, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500);
+    let made =
+        make(&traces(8), request(hosts, policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500);
     made.unwrap_err().to_string()
 }
 
@@ -83,7 +84,7 @@ fn groups_are_spread_over_domains() {
     hosts.host_type = vec![in_domain("a1", "rack-a"), in_domain("a2", "rack-a"), in_domain("b1", "rack-b")];
     let policy = PlanPolicy { keep_apart: apart(&["s5", "s6"], Across::Domain), ..policy() };
     let make = |policy: &PlanPolicy| {
-        make(&traces, &hosts, policy, None, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500)
+        make(&traces, request(&hosts, policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500)
     };
     let plan = make(&policy).unwrap();
     assert_eq!(verify(&plan, &traces).len(), 0);
@@ -263,7 +264,7 @@ proptest! {
     #[test]
     fn whatever_the_policy_says_is_kept_and_proved(policy in policies(), at in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
         let traces = traces(5);
-        let Ok(plan) = make(&traces, &hosts(), &policy, None, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 200) else {
+        let Ok(plan) = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 200) else {
             return Ok(());
         };
         let faults = verify(&plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -39,7 +39,7 @@ fn costs() -> Costs {
 
 fn costed(traces: &Traces, policy: &PlanPolicy) -> Plan {
     let stop = |turns: u64, _: f64| turns > 500;
-    make(traces, &hosts(), policy, Some(&costs()), Timestamp::UNIX_EPOCH, 1, &stop).unwrap()
+    make(traces, request(&hosts(), policy, Some(&costs())), Timestamp::UNIX_EPOCH, 1, &stop).unwrap()
 }
 
 #[test]
@@ -104,7 +104,8 @@ fn a_plan_that_never_pays_says_so() {
     let traces = traces(8);
     let dear = Costs { after: AfterCosts { host_software_year: 1e6, ..AfterCosts::default() }, ..costs() };
     let plan =
-        make(&traces, &hosts(), &policy(), Some(&dear), Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap();
+        make(&traces, request(&hosts(), &policy(), Some(&dear)), Timestamp::UNIX_EPOCH, 1, &|_, _| true)
+            .unwrap();
     let tco = plan.tco.unwrap();
     assert!(tco.after > tco.before && tco.break_even_months.is_none());
 }

@@ -100,7 +100,7 @@ fn a_group_that_no_wave_has_hands_for_is_told() {
     let phases = Phases { wave_servers: 3, ..in_waves().phases };
     let dependency = vec![Dependency { name: "d".into(), servers: patterns(&["s*"]) }];
     let policy = PlanPolicy { phases: Phases { dependency, ..phases }, ..policy() };
-    let error = make(&traces(8), &hosts(), &policy, None, Timestamp::UNIX_EPOCH, 1, &|_, _| true)
+    let error = make(&traces(8), request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|_, _| true)
         .unwrap_err()
         .to_string();
     assert!(error.contains("12 servers move together") && error.contains("hands for 3"), "{error}");

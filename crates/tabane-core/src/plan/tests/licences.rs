@@ -1,0 +1,174 @@
+//! Licences are weighed with hosts, told in both positions, and proved.
+
+use tabane_model::{
+    LicenceNeed, LicencePosition, PlanProduct,
+    licence::{Catalogue, Product},
+};
+
+use super::{rules::patterns, *};
+
+/// By all cores of a host, as databases are; and by VM.
+const CATALOGUE: &str = r#"
+as_of = "2026-01-01"
+vendor = "someone"
+[[product]]
+name = "database"
+[[product.edition]]
+name = "enterprise"
+metric = { kind = "core_factor", factors = [{ family = "x86", thousandths = 500 }] }
+[product.edition.price]
+amount = "1000.00"
+currency = "EUR"
+term = "perpetual"
+date = "2026-01-01"
+source = { title = "t", publisher = "p", standing = "knowledge" }
+[[product.edition.source]]
+title = "t"
+publisher = "p"
+standing = "knowledge"
+[[product]]
+name = "agent"
+[[product.edition]]
+name = "each"
+metric = { kind = "vms" }
+[product.edition.price]
+amount = "7.00"
+currency = "EUR"
+term = "month"
+date = "2026-01-01"
+source = { title = "t", publisher = "p", standing = "knowledge" }
+[[product.edition.source]]
+title = "t"
+publisher = "p"
+standing = "knowledge"
+"#;
+
+fn products() -> Vec<PlanProduct> {
+    let catalogue: Catalogue = toml::from_str(CATALOGUE).unwrap();
+    assert!(catalogue.faults().is_empty(), "{:?}", catalogue.faults());
+    let of = |product: &Product| PlanProduct {
+        vendor: catalogue.vendor.clone(),
+        as_of: catalogue.as_of,
+        product: product.clone(),
+    };
+    catalogue.product.iter().map(of).collect()
+}
+
+fn need(product: &str, servers: &[&str]) -> LicenceNeed {
+    LicenceNeed { product: product.into(), servers: patterns(servers), editions: Vec::new() }
+}
+
+/// Small hosts take five servers by their memory.
+fn licensed(objective: Objective, position: LicencePosition) -> PlanPolicy {
+    PlanPolicy {
+        memory: MemoryBasis::Configured,
+        objective,
+        licence: vec![need("database", &["s1", "s4", "s7", "s10"]), need("agent", &["s0", "s1"])],
+        licence_position: position,
+        ..policy()
+    }
+}
+
+fn small() -> HostTypes {
+    let mut hosts = hosts();
+    hosts.host_type.truncate(1);
+    hosts
+}
+
+fn plan(traces: &Traces, hosts: &HostTypes, policy: &PlanPolicy) -> Result<Plan, PlanError> {
+    let products = products();
+    let request = Request { hosts, policy, costs: None, products: &products };
+    make(traces, request, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 3_000)
+}
+
+#[test]
+fn dear_licences_make_an_island() {
+    let traces = traces(8);
+    for objective in [Objective::Hosts, Objective::Cost] {
+        let plan = plan(&traces, &small(), &licensed(objective, LicencePosition::Contract)).unwrap();
+        assert_eq!(verify(&plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+        let licences = plan.licences.as_ref().unwrap();
+        let database = &licences.products[0];
+        // Four of them on one host of eight cores: four processors by the factor.
+        assert_eq!(
+            (database.servers, database.hosts.len(), database.after),
+            (4, 1, 4_000.0),
+            "{objective:?}"
+        );
+        assert_eq!(database.hosts[0].bought[0].packs, 4);
+        // Each by itself on four cores: two processors.
+        assert_eq!(database.before, 8_000.0);
+        // The policy claims every host that they could move to.
+        let hosts = plan.hosts.len() as f64;
+        assert_eq!((database.contract, database.policy), (4_000.0, 4_000.0 * hosts));
+        let agent = &licences.products[1];
+        // Two, each month for five years.
+        assert_eq!((agent.before, agent.after, agent.lower_bound), (840.0, 840.0, 840.0));
+        assert_eq!((licences.after, licences.lower_bound), (4_840.0, 4_840.0));
+        // Twelve servers, four on a host by memory.
+        assert_eq!(plan.hosts.iter().filter(|host| !host.spare).count(), plan.lower_bound.hosts as usize);
+    }
+}
+
+#[test]
+fn by_the_policy_a_pool_is_claimed_and_pins_make_a_smaller_one() {
+    let traces = traces(8);
+    let mut hosts = small();
+    let mut island = hosts.host_type[0].clone();
+    island.name = "island".into();
+    island.price = 11.0;
+    hosts.host_type.push(island);
+    let open = licensed(Objective::Cost, LicencePosition::Policy);
+    let pinned = PlanPolicy {
+        pin: vec![tabane_model::Pin {
+            servers: patterns(&["s1", "s4", "s7", "s10"]),
+            host_types: vec!["island".into()],
+        }],
+        ..open.clone()
+    };
+    let of = |policy: &PlanPolicy| {
+        let plan = plan(&traces, &hosts, policy).unwrap();
+        assert_eq!(verify(&plan, &traces).len(), 0);
+        let islands = plan.hosts.iter().filter(|host| host.host_type == "island").count();
+        (plan.licences.unwrap().products[0].after, plan.hosts.len(), islands)
+    };
+    let (all, count, _) = of(&open);
+    assert_eq!(all, 4_000.0 * count as f64);
+    let (few, _, islands) = of(&pinned);
+    assert_eq!(few, 4_000.0 * islands as f64);
+    assert!(few < all);
+}
+
+#[test]
+fn licences_that_are_made_to_look_cheaper_are_found() {
+    let traces = traces(8);
+    let plan = plan(&traces, &small(), &licensed(Objective::Cost, LicencePosition::Contract)).unwrap();
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        verify(&changed, &traces).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let told = "not those that its hosts need";
+    assert!(rejected(&|plan| plan.licences.as_mut().unwrap().after -= 1.0).contains(told));
+    assert!(rejected(&|plan| plan.licences.as_mut().unwrap().lower_bound += 1.0).contains(told));
+    assert!(rejected(&|plan| plan.licences.as_mut().unwrap().products[0].policy = 0.0).contains(told));
+    assert!(
+        rejected(&|plan| plan.licences.as_mut().unwrap().products[0].hosts[0].bought[0].packs = 3)
+            .contains(told)
+    );
+    assert!(rejected(&|plan| plan.licences = None).contains(told));
+    assert!(rejected(&|plan| plan.assumptions.products.clear()).contains("no catalogue has database"));
+}
+
+#[test]
+fn what_no_catalogue_has_is_told() {
+    let traces = traces(8);
+    let told = |licence: LicenceNeed| {
+        let policy = PlanPolicy { licence: vec![licence], ..policy() };
+        plan(&traces, &small(), &policy).unwrap_err().to_string()
+    };
+    assert!(told(need("databse", &["s1"])).contains("no catalogue has databse"));
+    assert!(told(need("database", &["web*"])).contains("nobody is meant by web*"));
+    let edition = LicenceNeed { editions: vec!["express".into()], ..need("database", &["s1"]) };
+    assert!(told(edition).contains("no catalogue has database express"));
+}
