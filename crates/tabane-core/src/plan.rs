@@ -13,6 +13,7 @@ mod make;
 mod needs;
 mod peaks;
 mod phases;
+mod quality;
 mod reserve;
 mod risk;
 mod rules;

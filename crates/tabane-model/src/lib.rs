@@ -68,7 +68,7 @@ pub use plan::{
     LicencePacks, LicencePosition, LowerBound, MemoryBasis, MigrationCosts, Objective, Overhead,
     PLAN_VERSION, Phases, Pin, Plan, PlanCurve, PlanLicences, PlanNote, PlanPolicy, PlanProduct,
     PlanResource, PlannedHost, ProductLicences, Proof, Rates, Reserve, ServerPattern, Takeover, Tco, TcoItem,
-    TcoPosition, TcoYear, UnplacedCause, UnplacedServer, Wave, WaveKind, plan_schema,
+    TcoPosition, TcoYear, ThinTrace, UnplacedCause, UnplacedServer, Wave, WaveKind, plan_schema,
 };
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};

@@ -14,7 +14,7 @@ mod schema;
 pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
 pub use document::{
     Assumptions, DataQuality, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource, PlannedHost,
-    Proof, Takeover, UnplacedServer,
+    Proof, Takeover, ThinTrace, UnplacedServer,
 };
 pub use hosts::{HostType, HostTypes};
 pub use licences::{

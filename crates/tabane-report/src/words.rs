@@ -64,6 +64,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             "試したどの余裕でも許容値を満たせません。測定期間の後半では、ホスト標本の {} が過負荷でした。",
             percent(*held_out_share)
         ),
+        PlanNote::Thin { servers } => format!(
+            "測定期間が短い、または欠測が多いサーバーが {servers} 台あります。「測定データ」の節を見てください。"
+        ),
         PlanNote::NotAbsorbed { failures, host } => format!(
             "{} の障害を含む {failures} 台の同時障害に備えるには、ホストが足りません。",
             host.as_deref().unwrap_or("各ホスト")
@@ -79,6 +82,10 @@ pub(crate) fn cause(language: Language, server: &UnplacedServer) -> String {
         Some(UnplacedCause::NotMeasured) => {
             say("nothing was measured of it", "測定データがありません").into()
         }
+        Some(UnplacedCause::TooLittle { days, days_min }) => match language {
+            Language::English => format!("measured for {days:.1} days; the policy asks for {days_min}"),
+            Language::Japanese => format!("測定は {days:.1} 日間だけで、方針の {days_min} 日に足りません"),
+        },
         Some(UnplacedCause::NoHostLeft) => {
             say("there are not enough hosts of the kinds it fits", "収容できる種類のホストが足りません")
                 .into()

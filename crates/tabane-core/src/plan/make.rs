@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use tabane_model::{
-    Assumptions, Costs, DataQuality, HostTypes, Lack, LowerBound, NO_SAMPLE, Objective, PLAN_VERSION, Plan,
-    PlanNote, PlanPolicy, PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
+    Assumptions, Costs, HostTypes, Lack, LowerBound, Objective, PLAN_VERSION, Plan, PlanNote, PlanPolicy,
+    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
 };
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     needs::{self, Resource},
     peaks::peaks,
     phases,
+    quality::{measured, quality, suffices},
     reserve::{self, Moves},
     risk,
     rules::is_excluded,
@@ -58,6 +59,10 @@ pub fn make(
             notes.push(PlanNote::NoMargin { held_out_share: margin.held_out });
         }
         Some(_) => {}
+    }
+    let quality = quality(traces);
+    if !quality.thin.is_empty() {
+        notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });
     }
     let (names, resources) = (setting.names(), &setting.resources);
     let probabilities = risk::probabilities(
@@ -109,7 +114,7 @@ pub fn make(
             products: needed_products(policy, products),
             notes,
         },
-        data_quality: quality(traces),
+        data_quality: quality,
         licences: None,
         tco: None,
     };
@@ -197,7 +202,12 @@ fn unplaced(setting: &Setting<'_>, problem: &Problem, packing: &Packing) -> Vec<
         if is_excluded(traces, setting.policy, server) {
             return Some(told(server, UnplacedCause::Excluded));
         }
-        (!traces.is_measured(server)).then(|| told(server, UnplacedCause::NotMeasured))
+        if !traces.is_measured(server) {
+            return Some(told(server, UnplacedCause::NotMeasured));
+        }
+        let days = measured(traces, server).0;
+        (!suffices(traces, setting.policy, server))
+            .then(|| told(server, UnplacedCause::TooLittle { days, days_min: setting.policy.days_min }))
     });
     let mut list: Vec<UnplacedServer> = left_out.collect();
     list.extend(packing.unplaced.iter().map(|at| {
@@ -256,26 +266,5 @@ fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {
         kind: kind.into(),
         certificate,
         cost_certificate,
-    }
-}
-
-fn quality(traces: &Traces) -> DataQuality {
-    let measured: Vec<usize> =
-        (0..traces.servers.len()).filter(|server| traces.is_measured(*server)).collect();
-    let (mut missing, mut all) = (0usize, 0usize);
-    for metric in traces.series.keys() {
-        for row in measured.iter().filter_map(|server| traces.of(*server, *metric)) {
-            missing += row.iter().filter(|value| **value == NO_SAMPLE).count();
-            all += row.len();
-        }
-    }
-    DataQuality {
-        first_bin_unix: traces.grid.first_bin_unix,
-        step_s: traces.grid.step_s,
-        bins: traces.grid.bins,
-        servers: traces.servers.len(),
-        servers_measured: measured.len(),
-        missing_share: missing as f64 / all.max(1) as f64,
-        findings: traces.findings.iter().map(ToString::to_string).collect(),
     }
 }

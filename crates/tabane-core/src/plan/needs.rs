@@ -134,7 +134,7 @@ fn measured(
         let Some(row) = traces.of(server, *metric) else { continue };
         let substitute = match gaps {
             Gaps::Zero => 0,
-            Gaps::P95 => p95(row),
+            Gaps::P95 => stand_in(row),
         };
         for (sum, value) in sum.iter_mut().zip(&row[bins.clone()]) {
             *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
@@ -174,14 +174,18 @@ impl More {
     }
 }
 
-/// The 95th percentile of the samples that there are; 0 without any.
-fn p95(row: &[u32]) -> u32 {
+/// What a missing sample counts as: the 95th percentile of those that there are; where there are fewer than half, the
+/// most of them, since little is known then. 0 without any.
+fn stand_in(row: &[u32]) -> u32 {
     if !row.contains(&NO_SAMPLE) {
         return 0;
     }
     let mut samples: Vec<u32> = row.iter().copied().filter(|value| *value != NO_SAMPLE).collect();
     if samples.is_empty() {
         return 0;
+    }
+    if samples.len() * 2 < row.len() {
+        return samples.into_iter().max().unwrap_or(0);
     }
     let at = (samples.len() - 1) * 95 / 100;
     *samples.select_nth_unstable(at).1

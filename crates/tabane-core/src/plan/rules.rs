@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{Across, HostType, PlanPolicy, ServerPattern, Traces};
 
-use super::PlanError;
+use super::{PlanError, quality::suffices};
 use crate::pack::Problem;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,10 +25,11 @@ pub(super) struct Rules {
     pub allowed: BTreeMap<usize, Vec<usize>>,
 }
 
-/// Servers that are measured and that the policy does not leave out.
+/// Servers that are measured for long enough and that the policy does not leave out.
 pub(super) fn planned(traces: &Traces, policy: &PlanPolicy) -> Vec<usize> {
     (0..traces.servers.len())
         .filter(|server| traces.is_measured(*server) && !is_excluded(traces, policy, *server))
+        .filter(|server| suffices(traces, policy, *server))
         .collect()
 }
 

@@ -195,3 +195,25 @@ fn without_cpu_or_the_memory_that_is_asked_for_there_is_no_plan() {
         .unwrap_err();
     assert!(error.to_string().contains("no load of memory_mib"), "{error}");
 }
+
+#[test]
+fn servers_of_which_little_is_known_are_named_take_more_room_or_are_left_out() {
+    let mut traces = traces(8);
+    let bins = traces.grid.bins;
+    // Two days are known of the first server, among them one busy moment.
+    let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
+    cpu[2 * DAY..bins].fill(NO_SAMPLE);
+    let plan = made(&traces, &policy());
+    assert_eq!(verify(&plan, &traces).len(), 0);
+    let thin = &plan.data_quality.thin[0];
+    assert_eq!((thin.server.as_str(), thin.days_measured, thin.missing_share), ("s0", 2.0, 0.75));
+    assert_eq!((plan.data_quality.thin.len(), thin.days_wanted), (1, 20.0));
+    assert!(plan.assumptions.notes.contains(&tabane_model::PlanNote::Thin { servers: 1 }));
+    // It is as busy as it ever was whenever nothing is known: 6,000 MHz beside another that is busy.
+    assert!(
+        plan.hosts.iter().any(|host| host.peaks[0].share * 20_000.0 >= 12_000.0 || host.servers == ["s0"])
+    );
+    let plan = made(&traces, &PlanPolicy { days_min: 7.0, ..policy() });
+    assert_eq!(verify(&plan, &traces).len(), 0);
+    assert_eq!(plan.unplaced[0].reason, "it was measured for 2.0 days, and the policy asks for 7");
+}

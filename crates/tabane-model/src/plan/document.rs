@@ -152,5 +152,20 @@ pub struct DataQuality {
     pub servers_measured: usize,
     /// The share of samples that are missing, of servers that were measured.
     pub missing_share: f64,
+    /// Servers of which too little is known to trust what is said of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thin: Vec<ThinTrace>,
     pub findings: Vec<String>,
+}
+
+/// A server that should be measured longer, or without gaps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ThinTrace {
+    pub server: String,
+    /// All its samples of CPU, one after the other.
+    pub days_measured: f64,
+    /// Of CPU, over the whole time line.
+    pub missing_share: f64,
+    /// How many more days would do.
+    pub days_wanted: f64,
 }

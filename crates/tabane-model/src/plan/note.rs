@@ -14,6 +14,8 @@ pub enum PlanNote {
     NoMargin { held_out_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
+    /// Of so many servers too little is known; `data_quality.thin` says which.
+    Thin { servers: u32 },
 }
 
 impl std::fmt::Display for PlanNote {
@@ -30,6 +32,11 @@ impl std::fmt::Display for PlanNote {
                 f,
                 "No margin that was tried keeps the accepted share: on the later half of the traces {:.4} % of host-samples were overloaded.",
                 held_out_share * 100.0
+            ),
+            Self::Thin { servers } => write!(
+                f,
+                "{} measured for too short a time, or with too many gaps: data_quality.thin says which, and for how long they should be measured.",
+                if *servers == 1 { "One server was".into() } else { format!("{servers} servers were") }
             ),
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("every host");
@@ -48,6 +55,11 @@ impl std::fmt::Display for PlanNote {
 pub enum UnplacedCause {
     Excluded,
     NotMeasured,
+    /// It was measured for fewer days than the policy asks for.
+    TooLittle {
+        days: f64,
+        days_min: f64,
+    },
     NoHostLeft,
     /// It needs more of these than the host that is nearest to what it needs.
     TooLarge {
@@ -67,6 +79,9 @@ impl std::fmt::Display for UnplacedCause {
         match self {
             Self::Excluded => f.write_str("the policy excludes it"),
             Self::NotMeasured => f.write_str("nothing was measured of it"),
+            Self::TooLittle { days, days_min } => {
+                write!(f, "it was measured for {days:.1} days, and the policy asks for {days_min}")
+            }
             Self::NoHostLeft => f.write_str("there are not enough hosts of the kinds it fits"),
             Self::TooLarge { lacking } => {
                 f.write_str("it is larger than any host that it may go to")?;

@@ -27,6 +27,8 @@ pub struct PlanPolicy {
     pub objective: Objective,
     /// What stands for samples that are missing.
     pub gaps: Gaps,
+    /// Servers that were measured for fewer days are not planned for.
+    pub days_min: f64,
     pub seed: u64,
     /// How long better plans are looked for.
     pub time_limit_s: u32,
@@ -99,6 +101,7 @@ impl Default for PlanPolicy {
             fill_failed: 1.0,
             objective: Objective::default(),
             gaps: Gaps::default(),
+            days_min: 0.0,
             seed: 1,
             time_limit_s: 60,
             exclude: Vec::new(),
@@ -132,6 +135,9 @@ impl PlanPolicy {
         if !(self.fill_failed >= self.fill_max && self.fill_failed <= 1.0) {
             let hint = "state it as a share from fill_max to 1";
             faults.add("fill_failed", "no share from fill_max to 1", hint);
+        }
+        if !(0.0..=3_660.0).contains(&self.days_min) {
+            faults.add("days_min", "no number of days", "state it as a number from 0 on, for example 7");
         }
         if self.spare_hosts > 16 {
             faults.add("spare_hosts", "more than 16 hosts", "state how many hosts may fail at the same time");

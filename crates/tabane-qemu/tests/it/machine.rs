@@ -115,7 +115,9 @@ async fn states_and_events_follow_commands() {
     qemu.events.find(LONG, |event: &Event| event.is_powerdown().then_some(())).await.unwrap();
     qemu.qmp.stop().await.unwrap();
     qemu.events.find(LONG, |event: &Event| event.is_stop().then_some(())).await.unwrap();
-    assert_eq!(qemu.qmp.query_status().await.unwrap().state, RunState::Paused);
+    // QEMU calls it prelaunch where the stop came before the reset had ended, which a busy machine shows now and then.
+    let state = qemu.qmp.query_status().await.unwrap().state;
+    assert!(matches!(state, RunState::Paused | RunState::Prelaunch), "{state:?}");
 
     let refusal = qemu.qmp.block_resize("nothing", 1 << 20).await.unwrap_err();
     assert!(matches!(refusal, Error::Qmp { .. }), "{refusal:?}");

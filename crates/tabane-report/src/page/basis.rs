@@ -148,6 +148,30 @@ fn data(plan: &Plan, language: Language) -> Markup {
                 quality.servers, quality.servers_measured, quality.step_s, percent(quality.missing_share)
             ),
         }) }
+        @if !quality.thin.is_empty() {
+            details {
+                summary { (match language {
+                    Language::English => format!(
+                        "{} of which too little is known",
+                        language.counted(quality.thin.len(), "server", "servers", "")
+                    ),
+                    Language::Japanese => format!("測定が不十分なサーバー {} 台", quality.thin.len()),
+                }) }
+                table {
+                    thead { tr {
+                        th { (say("server", "サーバー")) } th.number { (say("days measured", "測定日数")) }
+                        th.number { (say("missing", "欠測")) } th.number { (say("measure for so many days more", "追加で必要な日数")) }
+                    } }
+                    tbody { @for thin in quality.thin.iter().take(FINDINGS_MAX) { tr {
+                        td { (thin.server) } td.number { (grouped(thin.days_measured, 1)) }
+                        td.number { (percent(thin.missing_share)) } td.number { (grouped(thin.days_wanted.ceil(), 0)) }
+                    } } }
+                }
+                @if quality.thin.len() > FINDINGS_MAX {
+                    p.small { (say("The rest is in the plan itself.", "残りは計画ファイルにあります。")) }
+                }
+            }
+        }
         @if !quality.findings.is_empty() {
             details {
                 summary { (language.counted(quality.findings.len(), "finding", "findings", "件の指摘")) }
