@@ -10,7 +10,7 @@
 //! classes find islands of their own where that is cheaper, and only there. Ruin and recreate with a record-to-record
 //! acceptance (Dueck, "New optimization heuristics", 1993; Schrimpf and others, 2000).
 
-use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Crowd, Load, Packed, Packing, Problem};
 
