@@ -18,6 +18,7 @@ pub use document::{
 pub use hosts::{HostType, HostTypes};
 pub use note::{Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
+pub(crate) use pattern::fits;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};
 pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};
 pub use rules::{Across, Growth, KeepApart, KeepTogether, Overhead, Pin};
