@@ -22,7 +22,7 @@ pub fn on(entry: &Support, hypervisor: &str) -> Option<OnHypervisor> {
     if !any && !is_kvm(&entry.hypervisor) {
         return None;
     }
-    // The same code below, another product above: what a vendor promises is about the product.
+    // Code of the same origin below, another product above: what a vendor promises is about the product.
     let status = entry.status.max(SupportStatus::Conditional);
     Some(OnHypervisor { status, by_analogy: !any || status != entry.status })
 }

@@ -85,6 +85,10 @@ fn the_worst_of_what_matches_holds() {
     ] {
         assert_eq!(judged(&entries, os, application, "vmware").status, expected, "{os} {application}");
     }
+    // An entry by name does not say of which application it speaks.
+    let named = [entry("s1", &[], "vmware", Supported)];
+    assert_eq!(judged(&named, "", "", "vmware").status, Supported);
+    assert_eq!(judged(&named, "linux", "", "vmware").status, Unknown);
     // Nothing is said of it elsewhere, save for what is so anywhere.
     assert_eq!(judged(&entries, "linux 6", "", "hyper-v").status, Unknown);
     assert_eq!(judged(&entries, "", "dongle", "hyper-v").causes.len(), 1);
@@ -272,6 +276,17 @@ proptest! {
             .prop_flat_map(|entries| (Just(entries.clone()), Just(entries).prop_shuffle())),
     ) {
         prop_assert_eq!(judge(&servers, &entries, TABANE), judge(&servers, &shuffled, TABANE));
+    }
+
+    #[test]
+    fn nothing_is_supported_on_tabane_that_is_not_said_of_it(
+        servers in prop::collection::vec(any_server(), 1..4),
+        mut entries in prop::collection::vec(any_entry(), 0..8),
+    ) {
+        entries.retain(|entry| entry.hypervisor != TABANE);
+        let judgements = judge(&servers, &entries, TABANE);
+        prop_assert!(judgements.iter().all(|judgement| judgement.status != Supported));
+        prop_assert_eq!(refuse(&judgements, SupportRule::Require, TABANE).len(), servers.len());
     }
 
     /// The status is that of the first cause, no cause is worse, and stricter rules refuse no fewer servers.

@@ -51,8 +51,10 @@ impl Support {
                 continue;
             };
             for (name, value) in server.labels.iter().filter(|(name, _)| name.eq_ignore_ascii_case(column)) {
+                // Of several things one cannot say which a version in another column is of.
+                let beside = (parts(value).count() == 1).then_some(name.as_str());
                 for text in parts(value).filter(|text| fits(wanted, text)) {
-                    if let Some(version) = self.version(server, name, text) {
+                    if let Some(version) = self.version(server, beside, text) {
                         found.push(Recognised { column: Some(name), text, version });
                     }
                 }
@@ -61,17 +63,17 @@ impl Support {
         found
     }
 
-    /// Versions are words with a digit in them, beside the product or in a column of their own (`os_version`). `None` if
-    /// there are some, and none of them is meant.
-    fn version(&self, server: &Source, column: &str, text: &str) -> Option<VersionTold> {
+    /// Versions are words with a digit in them, behind the product or in a column of their own beside its column
+    /// (`os_version`). `None` if there are some, and none of them is meant.
+    fn version(&self, server: &Source, beside: Option<&str>, text: &str) -> Option<VersionTold> {
         if self.versions.is_empty() {
             return Some(VersionTold::Meant);
         }
-        let own = server.labels.iter().filter(|(name, _)| {
-            let tail = name.get(column.len()..).unwrap_or_default();
-            name.get(..column.len()).is_some_and(|head| head.eq_ignore_ascii_case(column))
-                && tail.eq_ignore_ascii_case("_version")
-        });
+        let own = beside.map(|column| format!("{column}_version"));
+        let own = server
+            .labels
+            .iter()
+            .filter(|(name, _)| own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name)));
         let texts = own.map(|(_, value)| value.as_str()).chain([text]);
         let mut told =
             texts.flat_map(words).filter(|word| word.contains(|c: char| c.is_ascii_digit())).peekable();

@@ -116,6 +116,8 @@ fn products_are_recognised_with_their_versions() {
         (vec![("application", "Thing"), ("application_version", "2.4")], vec![Meant]),
         (vec![("application", "Thing"), ("application_version", "3")], vec![]),
         (vec![("application", "Thing 2"), ("os_version", "3")], vec![Meant]),
+        (vec![("Application", "Thing"), ("application_Version", "2.4")], vec![Meant]),
+        (vec![("application", "Thing; Apache"), ("application_version", "2.4")], vec![Nowhere]),
         (vec![("application", "Apache 2; Thing 2 ;;thing")], vec![Meant, Nowhere]),
         // What stands beside it in the same column is another thing.
         (vec![("application", "Apache 2; Thing 3")], vec![]),
