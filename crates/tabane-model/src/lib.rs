@@ -31,6 +31,7 @@ mod quantity;
 mod resource;
 mod selector;
 mod snapshot;
+pub mod support;
 mod token;
 mod trace;
 mod validate;

@@ -22,6 +22,7 @@ pub use licences::{
 };
 pub use note::{Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
+pub(crate) use pattern::fits;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};
 pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};
 pub use rules::{Across, Growth, KeepApart, KeepTogether, Overhead, Pin};

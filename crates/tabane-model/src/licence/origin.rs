@@ -38,10 +38,10 @@ pub enum Standing {
 }
 
 impl Origin {
-    pub(super) fn check(&self, field: &str, faults: &mut Faults) {
+    pub(crate) fn check(&self, field: &str, faults: &mut Faults) {
         for (name, text) in [("title", &self.title), ("publisher", &self.publisher)] {
             if text.trim().is_empty() {
-                faults.add(format!("{field}.{name}"), "it is empty", "say where the rule is written");
+                faults.add(format!("{field}.{name}"), "it is empty", "say where it is written");
             }
         }
         if self.standing != Standing::Knowledge && self.read_at.is_none() {

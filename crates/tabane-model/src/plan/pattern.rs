@@ -13,18 +13,23 @@ pub struct ServerPattern(pub String);
 
 impl ServerPattern {
     pub fn matches(&self, server: &Source) -> bool {
-        match self.0.split_once('=') {
+        match self.column() {
             None => fits(&self.0, &server.name),
             Some((column, wanted)) => {
-                let (column, mut labels) = (column.trim(), server.labels.iter());
-                labels.any(|(name, value)| name.eq_ignore_ascii_case(column) && fits(wanted.trim(), value))
+                let mut labels = server.labels.iter();
+                labels.any(|(name, value)| name.eq_ignore_ascii_case(column) && fits(wanted, value))
             }
         }
+    }
+
+    /// Column and what is wanted in it; without a column the name is meant.
+    pub fn column(&self) -> Option<(&str, &str)> {
+        self.0.split_once('=').map(|(column, wanted)| (column.trim(), wanted.trim()))
     }
 }
 
 /// Whether a text fits a pattern with `*`. Takes time of pattern × text at most.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
