@@ -19,6 +19,7 @@ mod risk;
 mod rules;
 mod setting;
 mod spare;
+mod supported;
 mod tco;
 mod units;
 mod verify;
@@ -32,6 +33,10 @@ pub use verify::{Fault, verify};
 pub enum PlanError {
     #[error("no server has a load to plan with: the rows of the matrices have to be named as in servers.csv")]
     NoServer,
+    #[error(
+        "no server is left to plan for: exclude, days_min and support of the policy leave out all {0} that were measured"
+    )]
+    NobodyLeft(usize),
     #[error("there is no load of {resource}, which {wanted_by}")]
     NotMeasured { resource: &'static str, wanted_by: &'static str },
     #[error(
@@ -42,6 +47,8 @@ pub enum PlanError {
     UnknownType { field: String, name: String },
     #[error("no catalogue has {0}: name the catalogues with --licences, and products as they do")]
     UnknownProduct(String),
+    #[error("the policy asks for vendors' support, and there is no matrix of it: name it with --support")]
+    NoSupportMatrix,
     #[error("costs are stated in {0} and in {1}: give all in one currency")]
     Currencies(String, String),
     #[error(transparent)]

@@ -13,10 +13,7 @@
 //! **What is not said is unknown**: a server that says nothing of what runs on it, an operating system or an application
 //! that no entry is about, a product whose support depends on a version that the server does not tell.
 //!
-//! **How it is meant to be used.** Whoever makes a plan reads the files of the matrix and the policy's [`SupportRule`],
-//! calls [`judge`] for the servers that are planned for and [`refuse`] on what comes of it. Who is refused is left out as
-//! the policy's `exclude` does, with the refusal as the cause; the other judgements go into the plan as notes, beside
-//! which each may be read before its wave. Nothing here knows of plans yet.
+//! A plan leaves out who is refused, and says of all others what they were judged to be (`plan/supported.rs`).
 
 mod analogy;
 mod judge;

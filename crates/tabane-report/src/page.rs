@@ -5,6 +5,7 @@ mod costs;
 mod hosts;
 mod licences;
 mod summary;
+mod support;
 mod waves;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
@@ -39,6 +40,7 @@ pub fn html(plan: &Plan, language: Language) -> String {
                     (summary::section(plan, language))
                     (costs::section(plan, language))
                     (licences::section(plan, language))
+                    (support::section(plan, language))
                     (waves::section(plan, language))
                     (hosts::section(plan, language))
                     (basis::section(plan, language))

@@ -2,6 +2,7 @@
 
 use tabane_model::{
     Comparison, GateKind, MemoryBasis, Objective, PlanNote, TcoItem, UnplacedCause, UnplacedServer, WaveKind,
+    support::{SupportCause, SupportStatus},
 };
 
 use crate::language::{Language, grouped, percent};
@@ -64,6 +65,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             "試したどの余裕でも許容値を満たせません。測定期間の後半では、ホスト標本の {} が過負荷でした。",
             percent(*held_out_share)
         ),
+        PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
+            "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"
+        ),
         PlanNote::Thin { servers } => format!(
             "測定期間が短い、または欠測が多いサーバーが {servers} 台あります。「測定データ」の節を見てください。"
         ),
@@ -81,6 +85,13 @@ pub(crate) fn cause(language: Language, server: &UnplacedServer) -> String {
         Some(UnplacedCause::Excluded) => say("the policy excludes it", "方針により対象外").into(),
         Some(UnplacedCause::NotMeasured) => {
             say("nothing was measured of it", "測定データがありません").into()
+        }
+        Some(UnplacedCause::NotSupported { refusal }) => {
+            let causes: Vec<String> =
+                refusal.causes.iter().map(|cause| support_cause(language, cause)).collect();
+            let first =
+                say("the policy asks for more support than there is: ", "方針が求めるサポートがありません: ");
+            format!("{first}{}", causes.join(say("; ", "、")))
         }
         Some(UnplacedCause::TooLittle { days, days_min }) => match language {
             Language::English => format!("measured for {days:.1} days; the policy asks for {days_min}"),
@@ -103,6 +114,39 @@ pub(crate) fn cause(language: Language, server: &UnplacedServer) -> String {
             let first = say("larger than any host that it may go to: ", "置けるどのホストよりも大きい: ");
             format!("{first}{}", told.join(say("; ", "、")))
         }
+    }
+}
+
+pub(crate) fn support(language: Language, status: SupportStatus) -> &'static str {
+    match status {
+        SupportStatus::Supported => language.say("supported", "サポート"),
+        SupportStatus::Conditional => language.say("conditional", "条件付き"),
+        SupportStatus::Unknown => language.say("unknown", "不明"),
+        SupportStatus::Unsupported => language.say("unsupported", "サポート外"),
+    }
+}
+
+/// Conditions are in the words of the matrix.
+pub(crate) fn support_cause(language: Language, cause: &SupportCause) -> String {
+    if language == Language::English {
+        return cause.to_string();
+    }
+    match cause {
+        SupportCause::Said { vendor, product, hypervisor, said, status, condition, by_analogy } => {
+            let condition =
+                condition.as_ref().map(|condition| format!("（{condition}）")).unwrap_or_default();
+            let here = if *by_analogy {
+                format!("、ここでは類推により{}", support(language, *status))
+            } else {
+                String::new()
+            };
+            format!("{vendor} {product}（{hypervisor}）: {}{condition}{here}", support(language, *said))
+        }
+        SupportCause::VersionNotTold { vendor, product } => {
+            format!("{vendor} {product} のバージョンが分からず、判断できません")
+        }
+        SupportCause::NotListed { column, text } => format!("{column} 「{text}」の情報がありません"),
+        SupportCause::NothingTold => "何が動いているか分かりません".into(),
     }
 }
 

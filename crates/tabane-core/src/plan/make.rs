@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabane_model::{
     Assumptions, Costs, HostTypes, Lack, LowerBound, Objective, PLAN_VERSION, Plan, PlanNote, PlanPolicy,
-    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer,
+    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer, support::Support,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     risk,
     rules::is_excluded,
     setting::Setting,
-    spare,
+    spare, supported,
     tco::tco,
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
@@ -29,6 +29,8 @@ pub struct Request<'a> {
     pub costs: Option<&'a Costs>,
     /// Of licence catalogues.
     pub products: &'a [PlanProduct],
+    /// Of the support matrix; empty if there is none.
+    pub support: &'a [Support],
 }
 
 /// Makes a plan. `stop` is asked often whether better plans should still be looked for, with the turns so far and the
@@ -40,9 +42,9 @@ pub fn make(
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
-    let Request { hosts, policy, costs, products } = request;
+    let Request { hosts, policy, costs, products, support } = request;
     let kinds = &hosts.host_type;
-    let setting = Setting::new(traces, kinds, policy, products)?;
+    let setting = Setting::new(traces, kinds, policy, products, support)?;
     let moving_together = phases::groups(&setting)?;
     let margin = risk::margin(&setting)?;
     let fill = margin.map_or(policy.fill_max, |margin| margin.fill);
@@ -52,7 +54,7 @@ pub fn make(
     problem.set_prices(&needs::prices(kinds, Objective::Cost));
     let bound = lower_bound(&problem, &placed(&packing));
 
-    let mut notes = vec![PlanNote::VendorSupport];
+    let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
     match margin {
         None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
         Some(margin) if margin.held_out > policy.overload_share => {
@@ -112,12 +114,16 @@ pub fn make(
             resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
             costs: costs.cloned(),
             products: needed_products(policy, products),
+            support: supported::relevant(&traces.servers, support),
             notes,
         },
         data_quality: quality,
+        support: setting.judged.clone(),
         licences: None,
         tco: None,
     };
+    let supported = supported::note(&plan);
+    plan.assumptions.notes.splice(0..0, supported);
     plan.licences = setting.licensing.told(&plan, traces, &setting.servers, policy.licence_years);
     plan.tco = tco(&plan, traces)?;
     Ok(plan)
@@ -204,6 +210,10 @@ fn unplaced(setting: &Setting<'_>, problem: &Problem, packing: &Packing) -> Vec<
         }
         if !traces.is_measured(server) {
             return Some(told(server, UnplacedCause::NotMeasured));
+        }
+        let name = &traces.servers[server].name;
+        if let Some(refusal) = setting.refused.iter().find(|refusal| refusal.server == *name) {
+            return Some(told(server, UnplacedCause::NotSupported { refusal: refusal.clone() }));
         }
         let days = measured(traces, server).0;
         (!suffices(traces, setting.policy, server))

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tabane_model::{Across, HostType, PlanPolicy, ServerPattern, Traces};
+use tabane_model::{Across, HostType, PlanPolicy, ServerPattern, Traces, support::SupportRefusal};
 
 use super::{PlanError, quality::suffices};
 use crate::pack::Problem;
@@ -25,11 +25,13 @@ pub(super) struct Rules {
     pub allowed: BTreeMap<usize, Vec<usize>>,
 }
 
-/// Servers that are measured for long enough and that the policy does not leave out.
-pub(super) fn planned(traces: &Traces, policy: &PlanPolicy) -> Vec<usize> {
+/// Servers that are measured for long enough, and that neither the policy nor their vendors' support leave out.
+pub(super) fn planned(traces: &Traces, policy: &PlanPolicy, refused: &[SupportRefusal]) -> Vec<usize> {
+    let refused: BTreeSet<&str> = refused.iter().map(|refusal| refusal.server.as_str()).collect();
     (0..traces.servers.len())
         .filter(|server| traces.is_measured(*server) && !is_excluded(traces, policy, *server))
         .filter(|server| suffices(traces, policy, *server))
+        .filter(|server| !refused.contains(traces.servers[*server].name.as_str()))
         .collect()
 }
 

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use tabane_model::{HostType, Objective, PlanPolicy, PlanProduct, Traces};
+use tabane_model::{
+    HostType, Objective, PlanPolicy, PlanProduct, Traces,
+    support::{Support, SupportJudgement, SupportRefusal, SupportRule},
+};
 
 use super::{
     PlanError,
@@ -10,6 +13,7 @@ use super::{
     make::placed,
     needs::{self, Resource},
     rules::{self, Rules},
+    supported,
     units::Units,
 };
 use crate::pack::{Demand, Packing, Problem, construct, improve, lower_bound, settle, total};
@@ -26,6 +30,9 @@ pub(super) struct Setting<'a> {
     pub resources: Vec<Resource>,
     pub rules: Rules,
     pub licensing: Licensing,
+    /// Of all servers of the traces, where there is a support matrix.
+    pub judged: Vec<SupportJudgement>,
+    pub refused: Vec<SupportRefusal>,
     units: Units,
 }
 
@@ -35,16 +42,24 @@ impl<'a> Setting<'a> {
         hosts: &'a [HostType],
         policy: &'a PlanPolicy,
         products: &[PlanProduct],
+        support: &[Support],
     ) -> Result<Self, PlanError> {
-        let servers = rules::planned(traces, policy);
+        if policy.support != SupportRule::Warn && support.is_empty() {
+            return Err(PlanError::NoSupportMatrix);
+        }
+        let judged = supported::judged(traces, support);
+        let refused = supported::refused(&judged, policy);
+        let servers = rules::planned(traces, policy, &refused);
         if servers.is_empty() {
-            return Err(PlanError::NoServer);
+            let measured = (0..traces.servers.len()).filter(|server| traces.is_measured(*server)).count();
+            return Err(if measured == 0 { PlanError::NoServer } else { PlanError::NobodyLeft(measured) });
         }
         let resources = needs::resources(traces, hosts, policy)?;
         let mut rules = Rules::new(traces, &servers, hosts, policy)?;
         let licensing = Licensing::new(traces, &servers, hosts, policy, products, &mut rules)?;
         let units = Units::new(servers.len(), &rules.together);
-        let setting = Self { traces, hosts, policy, servers, resources, rules, licensing, units };
+        let setting =
+            Self { traces, hosts, policy, servers, resources, rules, licensing, judged, refused, units };
         setting.rules.clash(&setting.names(), hosts)?;
         Ok(setting)
     }

@@ -12,6 +12,7 @@ use super::*;
 
 mod licences;
 mod rules;
+mod supported;
 mod tco;
 mod waves;
 
@@ -66,7 +67,7 @@ fn request<'a>(
     policy: &'a PlanPolicy,
     costs: Option<&'a tabane_model::Costs>,
 ) -> Request<'a> {
-    Request { hosts, policy, costs, products: &[] }
+    Request { hosts, policy, costs, products: &[], support: &[] }
 }
 
 fn policy() -> PlanPolicy {

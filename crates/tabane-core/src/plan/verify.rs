@@ -58,10 +58,11 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     if !faults.is_empty() {
         return faults;
     }
-    let setting = match Setting::new(traces, &types.host_type, &assumed.policy, &assumed.products) {
-        Ok(setting) => setting,
-        Err(error) => return vec![error.into()],
-    };
+    let setting =
+        match Setting::new(traces, &types.host_type, &assumed.policy, &assumed.products, &assumed.support) {
+            Ok(setting) => setting,
+            Err(error) => return vec![error.into()],
+        };
     let judge = match Judge::new(plan, &setting) {
         Ok(judge) => judge,
         Err(error) => return vec![error.into()],
@@ -83,6 +84,9 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         types.host_type.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
     let is: f64 = plan.hosts.iter().map(price).sum();
+    if setting.judged != plan.support {
+        faults.push(Fault::Breach("support is not what the matrix says of these servers".into()));
+    }
     let licences = setting.licensing.told(plan, traces, &setting.servers, assumed.policy.licence_years);
     if !same_licences(licences.as_ref(), plan.licences.as_ref()) {
         faults.push(Fault::Breach("the licences are not those that its hosts need".into()));

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::support::{Support, SupportJudgement};
+
 use super::{
     Costs, Gate, HostType, PlanLicences, PlanNote, PlanPolicy, PlanProduct, Tco, UnplacedCause, Wave,
 };
@@ -35,6 +37,9 @@ pub struct Plan {
     /// Between one wave and the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Whether vendors support what runs on the servers, if a matrix was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub support: Vec<SupportJudgement>,
     /// If it was said which servers need which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licences: Option<PlanLicences>,
@@ -139,6 +144,10 @@ pub struct Assumptions {
     pub costs: Option<Costs>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<PlanProduct>,
+    /// Entries of the support matrix that are about these servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub support: Vec<Support>,
     pub notes: Vec<PlanNote>,
 }
 

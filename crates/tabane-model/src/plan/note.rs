@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::support::SupportRefusal;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PlanNote {
     /// No hypervisor is on every vendor's list.
     VendorSupport,
+    /// What vendors support of the servers that move, by analogy at best: Tabane itself is on nobody's list.
+    Supported { supported: u32, conditional: u32, unknown: u32, unsupported: u32 },
     /// The traces are too short to say how often hosts will be overloaded.
     TooShort { days_min: u32 },
     /// No margin that was tried keeps the accepted share.
@@ -23,6 +27,10 @@ impl std::fmt::Display for PlanNote {
         match self {
             Self::VendorSupport => f.write_str(
                 "No hypervisor is on every vendor's list: look each product's support for QEMU/KVM up before it is moved.",
+            ),
+            Self::Supported { supported, conditional, unknown, unsupported } => write!(
+                f,
+                "Vendors' support of the servers that move: {supported} supported, {conditional} conditional, {unknown} unknown, {unsupported} unsupported. Tabane itself is on no vendor's list."
             ),
             Self::TooShort { days_min } => write!(
                 f,
@@ -55,6 +63,10 @@ impl std::fmt::Display for PlanNote {
 pub enum UnplacedCause {
     Excluded,
     NotMeasured,
+    /// The policy asks for a support that its vendors do not give.
+    NotSupported {
+        refusal: SupportRefusal,
+    },
     /// It was measured for fewer days than the policy asks for.
     TooLittle {
         days: f64,
@@ -79,6 +91,13 @@ impl std::fmt::Display for UnplacedCause {
         match self {
             Self::Excluded => f.write_str("the policy excludes it"),
             Self::NotMeasured => f.write_str("nothing was measured of it"),
+            Self::NotSupported { refusal } => {
+                f.write_str("the policy asks for more support than there is")?;
+                for (at, cause) in refusal.causes.iter().enumerate() {
+                    write!(f, "{}{cause}", if at == 0 { ": " } else { "; " })?;
+                }
+                Ok(())
+            }
             Self::TooLittle { days, days_min } => {
                 write!(f, "it was measured for {days:.1} days, and the policy asks for {days_min}")
             }

@@ -8,7 +8,7 @@ use super::{
     licences,
     rules::{groups, patterns, percents},
 };
-use crate::Faults;
+use crate::{Faults, support::SupportRule};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +32,8 @@ pub struct PlanPolicy {
     pub seed: u64,
     /// How long better plans are looked for.
     pub time_limit_s: u32,
+    /// Which servers may be moved, by what vendors support.
+    pub support: SupportRule,
     /// Servers that stay what they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ServerPattern>,
@@ -104,6 +106,7 @@ impl Default for PlanPolicy {
             days_min: 0.0,
             seed: 1,
             time_limit_s: 60,
+            support: SupportRule::default(),
             exclude: Vec::new(),
             keep_apart: Vec::new(),
             keep_together: Vec::new(),

@@ -34,6 +34,9 @@ pub struct PlanMake {
     /// Your own prices, in the place of those of the catalogues
     #[arg(long, value_name = "prices.toml", requires = "licences")]
     pub prices: Option<PathBuf>,
+    /// Support matrices, or folders of them: what vendors support on which hypervisor
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub support: Vec<PathBuf>,
     /// Where the plan is written
     #[arg(long, value_name = "plan.json")]
     pub out: PathBuf,

@@ -49,11 +49,18 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
         sound(path, costs.faults())?;
     }
     let products = catalogues::read(&arguments.licences, arguments.prices.as_deref())?;
+    let support = catalogues::support(&arguments.support)?;
     policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
     let stopped = Arc::new(AtomicBool::new(false));
     let seen = stopped.clone();
     let mut working = tokio::task::spawn_blocking(move || {
-        let request = Request { hosts: &hosts, policy: &policy, costs: costs.as_ref(), products: &products };
+        let request = Request {
+            hosts: &hosts,
+            policy: &policy,
+            costs: costs.as_ref(),
+            products: &products,
+            support: &support,
+        };
         work(&arguments, request, &seen)
     });
     let plan = tokio::select! {
@@ -182,13 +189,12 @@ fn tell(plan: &Plan) {
         }
     }
     if let Some(pilot) = plan.waves.first() {
-        println!(
-            "{}: a pilot of {} on {}, then {}",
-            counted(plan.waves.len(), "step"),
-            counted(pilot.servers.len(), "server"),
-            pilot.new_hosts.join(", "),
-            counted(plan.waves.len() - 1, "wave")
-        );
+        let servers = counted(pilot.servers.len(), "server");
+        let then = match plan.waves.len() - 1 {
+            0 => "and that is all".into(),
+            waves => format!("then {}", counted(waves, "wave")),
+        };
+        println!("introduced by a pilot of {servers} on {}, {then}", pilot.new_hosts.join(", "));
     }
     match plan.predicted_overload_share {
         Some(share) => println!(

@@ -199,3 +199,38 @@ fn licences_are_planned_by_the_catalogues_that_ship() {
         plan(&[]).all_text().contains("no catalogue has windows-server: name the catalogues with --licences")
     );
 }
+
+#[test]
+fn support_is_judged_by_the_matrix_that_ships() {
+    let folder = folder();
+    let matrix = format!("{}/../../data/support", env!("CARGO_MANIFEST_DIR"));
+    let servers = std::fs::read_to_string(folder.path().join("servers.csv")).unwrap();
+    let labelled: String = servers
+        .lines()
+        .enumerate()
+        .map(|(at, line)| {
+            format!(
+                "{line},{}\n",
+                match at {
+                    0 => "os",
+                    1 => "VMware ESXi 8",
+                    _ => "Windows Server 2022",
+                }
+            )
+        })
+        .collect();
+    std::fs::write(folder.path().join("servers.csv"), labelled).unwrap();
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    let plan = |more: &[&str]| tabane(folder.path(), &[&["make"], &files[..], more].concat());
+    let made = plan(&["--support", &matrix]);
+    assert!(made.stdout_text().contains("Tabane itself is on no vendor's list"), "{}", made.all_text());
+    let asked = plan(&["--support", &matrix, "--set", "support=require_conditional"]);
+    assert!(
+        asked.stdout_text().contains("without a host: s0: the policy asks for more support"),
+        "{}",
+        asked.all_text()
+    );
+    assert!(verify(folder.path()).status.success(), "{}", verify(folder.path()).all_text());
+    let refused = plan(&["--set", "support=require"]);
+    assert!(refused.all_text().contains("name it with --support"), "{}", refused.all_text());
+}

@@ -77,7 +77,7 @@ fn small() -> HostTypes {
 
 fn plan(traces: &Traces, hosts: &HostTypes, policy: &PlanPolicy) -> Result<Plan, PlanError> {
     let products = products();
-    let request = Request { hosts, policy, costs: None, products: &products };
+    let request = Request { hosts, policy, costs: None, products: &products, support: &[] };
     make(traces, request, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 3_000)
 }
 

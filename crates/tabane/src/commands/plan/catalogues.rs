@@ -1,4 +1,4 @@
-//! Licence catalogues, from files or folders of them, with a price list over them.
+//! Licence catalogues with a price list over them, and support matrices, from files or folders of them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use tabane_model::{
     PlanProduct,
     licence::{Catalogue, PriceList},
+    support::{Support, SupportMatrix},
 };
 
 /// The products of all catalogues. A product that two of them have is an error: nobody would know which one holds.
@@ -39,6 +40,19 @@ pub fn read(paths: &[PathBuf], prices: Option<&Path>) -> Result<Vec<PlanProduct>
     Ok(products.into_iter().map(|(_, product)| product).collect())
 }
 
+/// The entries of all support matrices.
+pub fn support(paths: &[PathBuf]) -> Result<Vec<Support>> {
+    let mut entries = Vec::new();
+    for path in paths {
+        for file in files(path)? {
+            let matrix: SupportMatrix = super::read_toml(&file)?;
+            super::sound(&file, matrix.faults())?;
+            entries.extend(matrix.support);
+        }
+    }
+    Ok(entries)
+}
+
 /// Each price has to be of a product of some catalogue.
 fn apply(path: &Path, catalogues: &mut [(PathBuf, Catalogue)]) -> Result<()> {
     let list: PriceList = super::read_toml(path)?;
@@ -65,7 +79,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        bail!("{} has no catalogue: files that end with .toml", path.display())
+        bail!("{} has no such file: files that end with .toml", path.display())
     }
     files.sort();
     Ok(files)
