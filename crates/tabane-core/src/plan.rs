@@ -15,6 +15,7 @@ mod peaks;
 mod phases;
 mod quality;
 mod reserve;
+mod review;
 mod risk;
 mod rules;
 mod setting;
@@ -27,6 +28,7 @@ mod verify;
 use thiserror::Error;
 
 pub use make::{Request, make};
+pub use review::review;
 pub use verify::{Fault, verify};
 
 #[derive(Debug, Error)]
@@ -49,6 +51,10 @@ pub enum PlanError {
     UnknownProduct(String),
     #[error("the policy asks for vendors' support, and there is no matrix of it: name it with --support")]
     NoSupportMatrix,
+    #[error("there is no wave {wave}; there are {there}")]
+    UnknownWave { wave: String, there: String },
+    #[error("{0} is nothing to be stated: no gate of the plan asks for it, or the traces tell it")]
+    UnknownFact(String),
     #[error("costs are stated in {0} and in {1}: give all in one currency")]
     Currencies(String, String),
     #[error(transparent)]

@@ -8,6 +8,7 @@ mod note;
 mod pattern;
 mod phases;
 mod policy;
+mod review;
 mod rules;
 mod schema;
 
@@ -25,5 +26,6 @@ pub use pattern::ServerPattern;
 pub(crate) use pattern::fits;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};
 pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};
+pub use review::{JudgedGate, Review, ReviewedHost, ReviewedPeak, Verdict};
 pub use rules::{Across, Growth, KeepApart, KeepTogether, Overhead, Pin};
 pub use schema::plan_schema;

@@ -32,6 +32,16 @@ pub(super) fn is_one(bytes: &[u8]) -> bool {
 /// The sheet whose name ends so, whatever its capitals.
 pub(super) fn read<'a>(bytes: &[u8], name: &str, file: &'a Path) -> Result<Sheet<'a>> {
     must_be_bounded(bytes, file, UNPACKED_BYTES_MAX)?;
+    // Whoever takes the sheet apart computes places of cells without minding that they may be any number, and is built to
+    // panic then rather than to put a cell elsewhere. Nothing of it is used afterwards.
+    let read = std::panic::AssertUnwindSafe(|| cells(bytes, name, file));
+    std::panic::catch_unwind(read).unwrap_or_else(|_| {
+        let at = At { file, line: 1, column: 0 };
+        Err(at.wrong("this is no spreadsheet: something in it is larger than it can be".into()))
+    })
+}
+
+fn cells<'a>(bytes: &[u8], name: &str, file: &'a Path) -> Result<Sheet<'a>> {
     let at = |line: u32| At { file, line: line as usize + 1, column: 0 };
     let wrong = |error: calamine::XlsxError| at(0).wrong(format!("this is no spreadsheet: {error}"));
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(wrong)?;
@@ -194,6 +204,15 @@ mod tests {
         let good = book("vInfo", &corner);
         for end in 0..good.len() {
             assert!(read(&good[..end], "vinfo", Path::new("a.xlsx")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_cell_that_is_nowhere_is_told() {
+        for place in ["ZZZZZZZZZZZZ1", "A99999999999", "A4294967296"] {
+            let rows = format!("<row r=\"1\">{}{}</row>", text("A1", "VM"), text(place, "x"));
+            let told = read(&book("vInfo", &rows), "vinfo", Path::new("a.xlsx")).err().unwrap().to_string();
+            assert!(told.starts_with("a.xlsx"), "{told}");
         }
     }
 

@@ -10,6 +10,8 @@ pub enum PlanCommand {
     Make(PlanMake),
     /// Prove a plan again from the loads: every constraint, and its lower bound
     Verify(PlanVerify),
+    /// Compare what was planned with what was measured after a wave, and say whether the next one may begin
+    Review(PlanReview),
     /// Make a page of a plan for managers and engineers, or tables for spreadsheets
     Report(PlanReport),
 }
@@ -54,6 +56,23 @@ pub struct PlanVerify {
     /// The folder that the plan was made from
     #[arg(long, value_name = "FOLDER")]
     pub traces: PathBuf,
+}
+
+#[derive(Args)]
+pub struct PlanReview {
+    pub plan: PathBuf,
+    /// Which wave, such as pilot or wave-2; everything before it counts, too
+    #[arg(long)]
+    pub wave: String,
+    /// The folder that the plan was made from
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+    /// What was measured of the servers since they have moved
+    #[arg(long, value_name = "FOLDER")]
+    pub measured: PathBuf,
+    /// What traces do not tell, by the metrics of the gates: migrations_failed_share = 0
+    #[arg(long, value_name = "facts.toml")]
+    pub facts: Option<PathBuf>,
 }
 
 #[derive(Args)]

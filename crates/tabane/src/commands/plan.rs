@@ -3,6 +3,7 @@
 mod catalogues;
 mod policy;
 mod report;
+mod review;
 
 use std::{
     path::Path,
@@ -34,6 +35,10 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
     match command {
         PlanCommand::Make(make) => make_plan(context, make).await,
         PlanCommand::Verify(verify) => tokio::task::spawn_blocking(move || verify_plan(&verify)).await?,
+        PlanCommand::Review(arguments) => {
+            let form = context.form()?;
+            tokio::task::spawn_blocking(move || review::run(form, &arguments)).await?
+        }
         PlanCommand::Report(report) => report::run(&report),
     }
 }

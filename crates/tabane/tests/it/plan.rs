@@ -234,3 +234,32 @@ fn support_is_judged_by_the_matrix_that_ships() {
     let refused = plan(&["--set", "support=require"]);
     assert!(refused.all_text().contains("name it with --support"), "{}", refused.all_text());
 }
+
+#[test]
+fn a_wave_is_reviewed_by_what_was_measured_since() {
+    let folder = folder();
+    assert!(make(folder.path()).status.success());
+    let review = |more: &[&str]| {
+        let files = ["review", "plan.json", "--wave", "pilot", "--traces", ".", "--measured", "."];
+        tabane(folder.path(), &[&files[..], more].concat())
+    };
+    let open = review(&[]);
+    assert!(!open.status.success());
+    assert!(open.stdout_text().contains("pilot: not passed yet"), "{}", open.all_text());
+    assert!(open.stdout_text().contains("not known  migrations_failed_share = ?"), "{}", open.all_text());
+    let facts = "migrations_failed_share = 0.0\nguests_answering_share = 1.0\ncritical_alerts = 0.0\nbackups_failed_share = 0.0\nsources_switched_off_share = 1.0\nsaving_realised_share = 0.95\n";
+    std::fs::write(folder.path().join("facts.toml"), facts).unwrap();
+    // Eight days were measured, and fourteen are asked for.
+    let short = review(&["--facts", "facts.toml"]);
+    assert!(
+        short.stdout_text().contains("not yet  days_watched = 8.0000, wanted if >= 14"),
+        "{}",
+        short.all_text()
+    );
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    let made = tabane(folder.path(), &[&["make"], &files[..], &["--set", "phases.watch_days=7"]].concat());
+    assert!(made.status.success(), "{}", made.all_text());
+    let passed = review(&["--facts", "facts.toml"]);
+    assert!(passed.status.success(), "{}", passed.all_text());
+    assert!(passed.stdout_text().contains("pilot: passed: the next wave may begin"), "{}", passed.all_text());
+}
