@@ -53,6 +53,12 @@ pub enum PlanError {
     NoSupportMatrix,
     #[error("there is no wave {wave}; there are {there}")]
     UnknownWave { wave: String, there: String },
+    #[error("the plan's assumptions: {0}")]
+    Assumption(String),
+    #[error(
+        "{0} has moved, and is not in the traces that the plan was made from: name that folder with --traces"
+    )]
+    NotInTraces(String),
     #[error("{0} is nothing to be stated: no gate of the plan asks for it, or the traces tell it")]
     UnknownFact(String),
     #[error("costs are stated in {0} and in {1}: give all in one currency")]

@@ -17,7 +17,7 @@ fn plan(server: &str, host: &str) -> Plan {
         ],
         "unplaced": [{"server": "big", "reason": "it is larger", "cause": {"kind": "too_large",
             "lacking": [{"resource": "cpu_mhz", "needed": 90_000, "there": 9_000}]}}],
-        "lower_bound": {"hosts": 1, "cost": 10.0, "kind": "moment",
+        "lower_bound": {"hosts": 2, "cost": 10.0, "kind": "moment",
             "certificate": {"resource": "cpu_mhz", "bin": 1, "function": "volume"}},
         "predicted_overload_share": 0.00001, "cost": 20.0, "failures_absorbed": 1,
         "failover": [{"host": host, "takeovers": [{"host": "spare-001", "servers": [server]}]}],
@@ -28,7 +28,7 @@ fn plan(server: &str, host: &str) -> Plan {
             {"server": "web2", "status": "unsupported", "causes": [{"kind": "said", "vendor": "v", "product": "mail", "hypervisor": "qemu-kvm",
              "said": "unsupported", "status": "unsupported", "condition": null, "by_analogy": true}]}],
         "licences": {"currency": "EUR", "years": 5, "before": 10.0, "after": 70.0, "lower_bound": 60.0, "products": [
-            {"product": "database", "servers": 2, "before": 10.0, "after": 70.0, "contract": 70.0, "policy": 140.0,
+            {"product": "database", "servers": 2, "once": true, "before": 10.0, "after": 70.0, "contract": 70.0, "policy": 140.0,
              "lower_bound": 60.0, "hosts": [{"host": host, "cost": 70.0, "bought": [{"edition": "enterprise", "packs": 4}]}]}]},
         "tco": {"currency": "EUR", "years": 1, "before": 100.0, "after": 140.0, "break_even_months": null,
             "positions": [{"item": "software", "before": 50.0, "after": 90.0}, {"item": "power", "before": 50.0, "after": 50.0}],

@@ -71,6 +71,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::Thin { servers } => format!(
             "測定期間が短い、または欠測が多いサーバーが {servers} 台あります。「測定データ」の節を見てください。"
         ),
+        PlanNote::NotAbsorbed { failures: 1, host } => {
+            format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))
+        }
         PlanNote::NotAbsorbed { failures, host } => format!(
             "{} の障害を含む {failures} 台の同時障害に備えるには、ホストが足りません。",
             host.as_deref().unwrap_or("各ホスト")

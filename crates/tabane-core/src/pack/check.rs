@@ -1,6 +1,8 @@
 //! Whether a packing keeps what it promises, and whether a bound is one. Nothing of what made them is used here, only the
 //! problem itself: sums are made anew, in wider numbers, by the shortest way.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use super::{Bound, Certificate, Packing, Problem, Step, bound};
@@ -41,11 +43,7 @@ pub fn check_packing(problem: &Problem, packing: &Packing) -> Vec<Breach> {
             continue;
         };
         *count += 1;
-        if host.servers.iter().any(|server| *server >= problem.demand().servers()) {
-            continue;
-        }
-        neighbours(problem, at, host, &mut breaches);
-        overloads(problem, at, host, &mut breaches);
+        breaches.extend(check_host(problem, at, host));
     }
     for (kind, used) in used.iter().copied().enumerate() {
         if let Some(count) = problem.kinds()[kind].count.filter(|count| used > *count) {
@@ -62,6 +60,16 @@ pub fn check_packing(problem: &Problem, packing: &Packing) -> Vec<Breach> {
     breaches
 }
 
+/// What is wrong with one host, whatever the others carry. `at` is what it is called.
+pub fn check_host(problem: &Problem, at: usize, host: &super::Packed) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    if host.servers.iter().all(|server| *server < problem.demand().servers()) {
+        neighbours(problem, at, host, &mut breaches);
+        overloads(problem, at, host, &mut breaches);
+    }
+    breaches
+}
+
 fn once_each(problem: &Problem, packing: &Packing, breaches: &mut Vec<Breach>) {
     let mut times = vec![0; problem.demand().servers()];
     for server in packing.hosts.iter().flat_map(|host| &host.servers).chain(&packing.unplaced) {
@@ -74,14 +82,17 @@ fn once_each(problem: &Problem, packing: &Packing, breaches: &mut Vec<Breach>) {
     breaches.extend(wrong.map(|(server, times)| Breach::NotOnce { server, times }));
 }
 
+/// One of each group may be here; whoever comes second is told, once for each group.
 fn neighbours(problem: &Problem, at: usize, host: &super::Packed, breaches: &mut Vec<Breach>) {
-    for (place, one) in host.servers.iter().copied().enumerate() {
-        if !problem.may(one, host.kind) {
-            breaches.push(Breach::Forbidden { server: one, kind: host.kind });
+    let mut first: BTreeMap<u32, (usize, bool)> = BTreeMap::new();
+    for server in host.servers.iter().copied() {
+        if !problem.may(server, host.kind) {
+            breaches.push(Breach::Forbidden { server, kind: host.kind });
         }
-        for other in host.servers[place + 1..].iter().copied() {
-            if problem.apart(one).iter().any(|group| problem.apart(other).contains(group)) {
-                breaches.push(Breach::Together { host: at, one, other });
+        for group in problem.apart(server) {
+            let (one, is_told) = first.entry(*group).or_insert((server, false));
+            if *one != server && !std::mem::replace(is_told, true) {
+                breaches.push(Breach::Together { host: at, one: *one, other: server });
             }
         }
     }

@@ -75,6 +75,14 @@ impl Problem {
         self.kinds.iter_mut().zip(prices).for_each(|(kind, price)| kind.price = *price);
     }
 
+    /// The same servers and rules for kinds of other sizes, as many as before.
+    ///
+    /// Panics if there are more or fewer.
+    pub fn set_capacities(&mut self, kinds: Vec<Kind>) {
+        assert_eq!(kinds.len(), self.kinds.len(), "each kind gets its size");
+        self.kinds.iter_mut().zip(kinds).for_each(|(kind, other)| kind.capacity = other.capacity);
+    }
+
     pub fn demand(&self) -> &Demand {
         &self.demand
     }

@@ -49,7 +49,7 @@ fn host(kind: &HostType) -> Host {
 }
 
 /// The machine that a server is now.
-fn machine(server: &Source, family: &str) -> Host {
+fn machine(server: &Source) -> Host {
     let label = |wanted: &str| {
         server
             .labels
@@ -59,7 +59,7 @@ fn machine(server: &Source, family: &str) -> Host {
     };
     let sockets =
         label("sockets").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, server.cores.max(1));
-    Host::new(sockets, server.cores.max(1), label("cpu_family").unwrap_or(family))
+    Host::new(sockets, server.cores.max(1), label("cpu_family").unwrap_or("x86"))
 }
 
 fn vm(server: &Source) -> Vm {
@@ -190,7 +190,6 @@ impl Needed {
             .iter()
             .map(|at| (traces.servers[servers[*at]].name.as_str(), servers[*at]))
             .collect();
-        let family = types.first().map_or("x86", |kind| kind.cpu_family.as_str());
         let mut placed: Vec<&Source> = Vec::new();
         let mut hosts = Vec::new();
         let (mut contract, mut policy) = (0.0, 0.0);
@@ -223,7 +222,7 @@ impl Needed {
             });
         }
         let before = placed.iter().map(|server| {
-            let own = machine(server, family);
+            let own = machine(server);
             let mix = cheapest(&self.tariff, &own, &[vm(server)], Pool::default(), Position::Contract);
             mix.map_or(0.0, |mix| self.money(mix.cost.0))
         });
@@ -234,6 +233,7 @@ impl Needed {
         ProductLicences {
             product: self.name.clone(),
             servers: placed.len() as u32,
+            once: self.tariff.term == Term::Perpetual,
             before: before.sum(),
             after: hosts.iter().map(|host: &HostLicences| host.cost).sum(),
             contract,

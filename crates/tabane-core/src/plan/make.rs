@@ -160,8 +160,14 @@ fn reserved(
             moves: Vec::new(),
             failures,
         }),
-        Reserve::Shared => reserve::shared(setting, problem, packing, failures as usize)?
-            .map(|shared| Reserved { spares: shared.spares, moves: shared.moves, failures }),
+        Reserve::Shared => reserve::shared(
+            setting,
+            problem,
+            &reserve::crowded(setting, problem)?,
+            packing,
+            failures as usize,
+        )
+        .map(|shared| Reserved { spares: shared.spares, moves: shared.moves, failures }),
     })
 }
 

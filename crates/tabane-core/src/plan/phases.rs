@@ -67,13 +67,16 @@ pub(super) fn waves(
 ) -> Result<Vec<Wave>, PlanError> {
     let mut left = described(setting, problem, packing, units);
     let mut installed: BTreeSet<usize> = BTreeSet::new();
-    let mut moved: Vec<usize> = Vec::new();
+    let mut moved = vec![false; setting.servers.len()];
+    let is_shared = setting.policy.reserve == Reserve::Shared && !moves.is_empty();
+    let crowded = is_shared.then(|| reserve::crowded(setting, problem)).transpose()?;
     let mut waves: Vec<Wave> = Vec::new();
     let phases = &setting.policy.phases;
     while !left.is_empty() {
         let is_pilot = waves.is_empty();
         let most = phases.servers_max(is_pilot);
         let taken = if is_pilot { pilot(&left, packing, most) } else { wave(&left, &installed, most) };
+        let taken: BTreeSet<usize> = taken.into_iter().collect();
         let (wave, rest): (Vec<_>, Vec<_>) =
             left.into_iter().enumerate().partition(|(at, _)| taken.contains(at));
         left = rest.into_iter().map(|(_, group)| group).collect();
@@ -85,13 +88,14 @@ pub(super) fn waves(
         }
         new.retain(|host| !installed.contains(host));
         installed.extend(&new);
-        moved.extend(wave.iter().flat_map(|group| &group.servers));
-        let failover = if setting.policy.reserve == Reserve::Shared && !moves.is_empty() && !left.is_empty() {
-            let (more, failover) = safe(setting, problem, packing, hosts, moves, &mut installed, &moved)?;
-            new.extend(more);
-            failover
-        } else {
-            Vec::new()
+        wave.iter().flat_map(|group| &group.servers).for_each(|server| moved[*server] = true);
+        let failover = match crowded.as_ref().filter(|_| !left.is_empty()) {
+            Some(crowded) => {
+                let (more, failover) = safe(setting, crowded, packing, hosts, moves, &mut installed, &moved);
+                new.extend(more);
+                failover
+            }
+            None => Vec::new(),
         };
         let servers: usize = wave.iter().map(|group| group.servers.len()).sum();
         let names = setting.names();
@@ -108,7 +112,7 @@ pub(super) fn waves(
             servers: named,
             new_hosts: new.into_iter().map(|host| hosts[host].id.clone()).collect(),
             labour_hours: servers as f64 * phases.labour_hours_per_server,
-            first_day: waves.len() as u32 * phases.watch_days,
+            first_day: (waves.len() as u32).saturating_mul(phases.watch_days),
             failover,
         });
     }
@@ -126,7 +130,7 @@ fn described(setting: &Setting<'_>, problem: &Problem, packing: &Packing, units:
             members.iter().copied().filter(|server| host_of[*server].is_some()).collect();
         Group {
             hosts: servers.iter().filter_map(|server| host_of[*server]).collect(),
-            is_critical: servers.iter().any(|server| critical.contains(server)),
+            is_critical: members.iter().any(|server| critical.contains(server)),
             risk: servers
                 .iter()
                 .map(|server| {
@@ -185,7 +189,8 @@ fn pilot(left: &[Group], packing: &Packing, most: usize) -> Vec<usize> {
             .map(|(at, _)| at)
             .collect()
     };
-    for critical in [false, true] {
+    let passes: &[bool] = if left.iter().all(|group| group.is_critical) { &[true] } else { &[false] };
+    for critical in passes.iter().copied() {
         let chosen = (0..packing.hosts.len()).map(|host| instructive(left, on(host, critical), most));
         let rank = |chosen: &Vec<usize>| {
             let kinds: BTreeSet<&String> = chosen.iter().flat_map(|at| &left[*at].kinds).collect();
@@ -227,35 +232,43 @@ fn instructive(left: &[Group], mut from: Vec<usize>, most: usize) -> Vec<usize> 
 
 /// The groups of a later wave.
 fn wave(left: &[Group], installed: &BTreeSet<usize>, most: usize) -> Vec<usize> {
+    // The critical wait until all others have moved, even if there would be hands for them.
+    let mut open: Vec<usize> = (0..left.len()).filter(|at| !left[*at].is_critical).collect();
+    if open.is_empty() {
+        open = (0..left.len()).collect();
+    }
+    open.sort_by(|a, b| left[*a].risk.total_cmp(&left[*b].risk).then(a.cmp(b)));
     let mut hosts = installed.clone();
     let (mut chosen, mut servers) = (Vec::new(), 0);
     loop {
-        let all = left.iter().enumerate();
-        let open: Vec<(usize, &Group)> = all.filter(|(at, _)| !chosen.contains(at)).collect();
-        // The critical wait until all others have moved, even if there would be hands for them.
-        let critical = open.iter().all(|(_, group)| group.is_critical);
-        let fits = open
-            .into_iter()
-            .filter(|(_, group)| group.is_critical == critical && servers + group.servers.len() <= most);
-        let new = |group: &Group| group.hosts.iter().filter(|host| !hosts.contains(host)).count();
-        let best = fits.min_by(|(_, a), (_, b)| new(a).cmp(&new(b)).then(a.risk.total_cmp(&b.risk)));
-        let Some((at, group)) = best else { return chosen };
-        hosts.extend(&group.hosts);
-        servers += group.servers.len();
-        chosen.push(at);
+        // All that need no further host, the quiet ones first.
+        open.retain(|at| {
+            let group = &left[*at];
+            let is_taken = group.hosts.is_subset(&hosts) && servers + group.servers.len() <= most;
+            if is_taken {
+                servers += group.servers.len();
+                chosen.push(*at);
+            }
+            !is_taken
+        });
+        let new = |at: &usize| left[*at].hosts.difference(&hosts).count();
+        let next =
+            open.iter().filter(|at| servers + left[**at].servers.len() <= most).min_by_key(|at| new(at));
+        let Some(at) = next else { return chosen };
+        hosts.extend(&left[*at].hosts);
     }
 }
 
 /// Where servers go when a host fails on the way, and the hosts that have to be there for it besides.
 fn safe(
     setting: &Setting<'_>,
-    problem: &Problem,
+    crowded: &Problem,
     packing: &Packing,
     hosts: &[PlannedHost],
     moves: &[Moves],
     installed: &mut BTreeSet<usize>,
-    moved: &[usize],
-) -> Result<(BTreeSet<usize>, Vec<Failover>), PlanError> {
+    moved: &[bool],
+) -> (BTreeSet<usize>, Vec<Failover>) {
     let mut more = BTreeSet::new();
     let names = setting.names();
     loop {
@@ -263,7 +276,7 @@ fn safe(
         let present = |host: &usize| match packing.hosts.get(*host) {
             Some(host) => Packed {
                 kind: host.kind,
-                servers: host.servers.iter().copied().filter(|server| moved.contains(server)).collect(),
+                servers: host.servers.iter().copied().filter(|server| moved[*server]).collect(),
             },
             None => {
                 let kind = setting.hosts.iter().position(|kind| kind.name == hosts[*host].host_type);
@@ -271,19 +284,18 @@ fn safe(
             }
         };
         let partial = Packing { hosts: places.iter().map(present).collect(), unplaced: Vec::new() };
-        if let Some(found) = reserve::evacuated(setting, problem, &partial)? {
+        if let Some(found) = reserve::evacuated(setting, crowded, &partial) {
             let there: Vec<PlannedHost> = places.iter().map(|place| hosts[*place].clone()).collect();
-            return Ok((more, in_use(reserve::told(&found, &there, &names))));
+            return (more, in_use(reserve::told(&found, &there, &names)));
         }
         // One more host, the one that gets the most in the end; with all of them it is as in the end.
         let next = (0..packing.hosts.len())
             .filter(|host| !installed.contains(host))
             .max_by_key(|host| packing.hosts[*host].servers.len());
         let Some(next) = next else {
-            let of =
-                |moves: &Moves| moves.iter().copied().filter(|(server, _)| moved.contains(server)).collect();
+            let of = |moves: &Moves| moves.iter().copied().filter(|(server, _)| moved[*server]).collect();
             let moves: Vec<Moves> = moves.iter().map(of).collect();
-            return Ok((more, in_use(reserve::told(&moves, hosts, &names))));
+            return (more, in_use(reserve::told(&moves, hosts, &names)));
         };
         installed.insert(next);
         more.insert(next);

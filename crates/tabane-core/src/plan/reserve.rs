@@ -22,9 +22,10 @@ pub(super) struct Shared {
 pub(super) fn shared(
     setting: &Setting<'_>,
     problem: &Problem,
+    crowded: &Problem,
     packing: &Packing,
     failures: usize,
-) -> Result<Result<Shared, usize>, PlanError> {
+) -> Result<Shared, usize> {
     let used = |kind: usize, hosts: &[Packed]| hosts.iter().filter(|host| host.kind == kind).count();
     let left = |kind: usize, hosts: &[Packed]| {
         setting.hosts[kind].count.is_none_or(|count| used(kind, hosts) < count as usize)
@@ -33,7 +34,7 @@ pub(super) fn shared(
     order.sort_by(|a, b| setting.hosts[*a].price.total_cmp(&setting.hosts[*b].price));
     // First without a further host, then with one of each type, the cheapest first.
     let mut hosts = packing.clone();
-    let mut found = evacuated(setting, problem, &hosts)?;
+    let mut found = evacuated(setting, crowded, &hosts);
     for kind in order.iter().copied() {
         if found.is_some() {
             break;
@@ -41,38 +42,37 @@ pub(super) fn shared(
         hosts.hosts.truncate(packing.hosts.len());
         if left(kind, &hosts.hosts) {
             hosts.hosts.push(Packed { kind, servers: Vec::new() });
-            found = evacuated(setting, problem, &hosts)?;
+            found = evacuated(setting, crowded, &hosts);
         }
     }
-    let Some(mut moves) = found else { return Ok(Err(0)) };
+    let Some(mut moves) = found else { return Err(0) };
     let mut spares: Vec<usize> = hosts.hosts[packing.hosts.len()..].iter().map(|host| host.kind).collect();
     for _ in 1..failures {
         let fit = order.iter().copied().find(|kind| {
             left(*kind, &hosts.hosts) && stands_in(problem, packing, setting.hosts, &setting.resources, *kind)
         });
-        let Some(kind) = fit else { return Ok(Err(0)) };
+        let Some(kind) = fit else { return Err(0) };
         hosts.hosts.push(Packed { kind, servers: Vec::new() });
         spares.push(kind);
     }
     moves.truncate(packing.hosts.len());
-    Ok(Ok(Shared { spares, moves }))
+    Ok(Shared { spares, moves })
+}
+
+/// What hosts carry while one of them has failed, as a problem of units.
+pub(super) fn crowded(setting: &Setting<'_>, problem: &Problem) -> Result<Problem, PlanError> {
+    setting.problem_of_units(problem.demand(), Objective::Cost, setting.policy.fill_failed)
 }
 
 /// For each host its servers, with the host that takes each over; `None` if it was not found for every host.
-pub(super) fn evacuated(
-    setting: &Setting<'_>,
-    problem: &Problem,
-    packing: &Packing,
-) -> Result<Option<Vec<Moves>>, PlanError> {
-    let policy = setting.policy;
-    let units = setting.problem_of_units(problem.demand(), Objective::Cost, policy.fill_failed)?;
-    let moves = evacuations(&units, &setting.units().collect(packing), policy.seed);
+pub(super) fn evacuated(setting: &Setting<'_>, crowded: &Problem, packing: &Packing) -> Option<Vec<Moves>> {
+    let moves = evacuations(crowded, &setting.units().collect(packing), setting.policy.seed);
     let servers_of: Vec<&Vec<usize>> = setting.units().iter().collect();
     let expand = |moves: Moves| {
         let of = |(unit, host): (usize, usize)| servers_of[unit].iter().map(move |server| (*server, host));
         moves.into_iter().flat_map(of).collect()
     };
-    Ok(moves.into_iter().map(|moves| moves.map(expand)).collect())
+    moves.into_iter().map(|moves| moves.map(expand)).collect()
 }
 
 /// Whether a host of this type can be any host of the packing, and whatever that may have to take over.

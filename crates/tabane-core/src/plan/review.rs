@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{
-    JudgedGate, Metric, NO_SAMPLE, Plan, PlanPolicy, Review, ReviewedHost, ReviewedPeak, Traces, Verdict,
+    Gaps, HostTypes, JudgedGate, MemoryBasis, Metric, NO_SAMPLE, Plan, PlanPolicy, Review, ReviewedHost,
+    ReviewedPeak, Traces, Verdict,
 };
 
 use super::{PlanError, needs, peaks::peaks, risk};
@@ -25,6 +26,10 @@ pub fn review(
     measured: &Traces,
     facts: &BTreeMap<String, f64>,
 ) -> Result<Review, PlanError> {
+    let types = HostTypes { host_type: plan.assumptions.host_types.clone() };
+    if let Some(fault) = types.faults().0.into_iter().chain(plan.assumptions.policy.faults().0).next() {
+        return Err(PlanError::Assumption(format!("{}: {}", fault.field, fault.message)));
+    }
     let last = plan.waves.iter().position(|known| known.name == wave);
     let last = last.ok_or_else(|| PlanError::UnknownWave {
         wave: wave.into(),
@@ -37,13 +42,26 @@ pub fn review(
     }
     let moved: BTreeSet<&str> =
         plan.waves[..=last].iter().flat_map(|wave| &wave.servers).map(String::as_str).collect();
+    if let Some(unknown) = moved.iter().find(|name| place(planned, name).is_none()) {
+        return Err(PlanError::NotInTraces((*unknown).to_owned()));
+    }
+    let active = plan.assumptions.policy.memory == MemoryBasis::Active;
+    let needed: &[Metric] = if active { &[Metric::CpuMhz, Metric::MemMib] } else { &[Metric::CpuMhz] };
+    let has = |at: usize, metric: &Metric| {
+        measured.of(at, *metric).is_some_and(|row| row.iter().any(|value| *value != NO_SAMPLE))
+    };
     let unmeasured: Vec<String> = moved
         .iter()
-        .filter(|name| place(measured, name).is_none_or(|at| !measured.is_measured(at)))
+        .filter(|name| place(measured, name).is_none_or(|at| !needed.iter().all(|metric| has(at, metric))))
         .map(|name| (*name).to_owned())
         .collect();
-    let as_measured =
-        PlanPolicy { growth: Default::default(), overhead: Vec::new(), ..plan.assumptions.policy.clone() };
+    let as_measured = PlanPolicy {
+        growth: Default::default(),
+        overhead: Vec::new(),
+        // Whoever was not heard of was not idle.
+        gaps: Gaps::P95,
+        ..plan.assumptions.policy.clone()
+    };
     let then = Loads::new(plan, &moved, planned, &plan.assumptions.policy)?;
     let since = Loads::new(plan, &moved, measured, &as_measured)?;
     let hosts: Vec<ReviewedHost> = then
@@ -63,7 +81,7 @@ pub fn review(
         .collect();
     let mut values = facts.clone();
     values.insert("days_watched".into(), days(measured, &moved));
-    if unmeasured.is_empty() {
+    if unmeasured.is_empty() && then.resources == since.resources {
         values.insert("host_overloaded_share".into(), since.overloaded_share);
         for (metric, resource) in
             [("cpu_peak_over_planned", "cpu_mhz"), ("memory_peak_over_planned", "memory_mib")]
@@ -89,13 +107,20 @@ fn days(traces: &Traces, moved: &BTreeSet<&str>) -> f64 {
         there as f64 * f64::from(traces.grid.step_s) / DAY_S
     };
     let least = moved.iter().map(of).fold(f64::INFINITY, f64::min);
-    if least.is_finite() { least } else { 0.0 }
+    // An hour is lost at the ends of a survey more often than not.
+    let whole = least.round();
+    match least {
+        least if !least.is_finite() => 0.0,
+        least if whole > least && whole - least <= 1.0 / 24.0 => whole,
+        least => least,
+    }
 }
 
 /// What hosts carry, by their names.
 struct Loads {
     peaks: BTreeMap<String, (u32, BTreeMap<String, f64>)>,
     overloaded_share: f64,
+    resources: Vec<&'static str>,
 }
 
 impl Loads {
@@ -136,6 +161,7 @@ impl Loads {
         };
         Ok(Self {
             peaks: packing.hosts.iter().zip(&names).map(of).collect(),
+            resources: resources.iter().map(|resource| resource.name).collect(),
             overloaded_share: risk::overloaded_share(&demand, &packing, &risk::capacities(kinds, &resources)),
         })
     }

@@ -8,7 +8,7 @@
 //! and what time of day they are busy at.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tabane_model::HostType;
+use tabane_model::{Grid, HostType};
 
 use super::{PlanError, needs::Resource, setting::Setting};
 use crate::pack::{Demand, Packing};
@@ -33,16 +33,25 @@ pub(super) struct Margin {
 /// are too short to say.
 pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
     let grid = setting.traces.grid;
-    if grid.bins * grid.step_s as usize / DAY_S < DAYS_MIN {
+    if !is_long_enough(grid) {
         return Ok(None);
     }
     let (earlier, later) = (setting.demand(0..grid.bins / 2), setting.demand(grid.bins / 2..grid.bins));
     let policy = setting.policy;
-    let mut last = None;
+    let (mut last, mut left_out): (Option<Margin>, Option<usize>) = (None, None);
     for part in FILLS {
         let fill = policy.fill_max * part;
         let problem = setting.problem(earlier.clone(), policy.objective, fill)?;
-        let packing = setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)?;
+        let packing = match setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS) {
+            // What stays together fits no host that is filled so little: the last margin has to do.
+            Err(PlanError::Clash(_)) if last.is_some() => break,
+            packing => packing?,
+        };
+        // Nor may a margin push out who fits otherwise.
+        let most = *left_out.get_or_insert(packing.unplaced.len());
+        if packing.unplaced.len() > most {
+            break;
+        }
         let held_out = overloaded_share(&later, &packing, &capacities(setting.hosts, &setting.resources));
         last = Some(Margin { fill, held_out });
         if held_out <= policy.overload_share {
@@ -50,6 +59,11 @@ pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError>
         }
     }
     Ok(last)
+}
+
+/// Whether a time line can be halved into days that plan and days that judge.
+pub(super) fn is_long_enough(grid: Grid) -> bool {
+    grid.bins * grid.step_s as usize / DAY_S >= DAYS_MIN
 }
 
 /// All that hosts of each kind have, without margin.

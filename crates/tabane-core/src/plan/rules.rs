@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{Across, HostType, PlanPolicy, ServerPattern, Traces, support::SupportRefusal};
 
-use super::{PlanError, quality::suffices};
+use super::{PlanError, quality::suffices, units::Units};
 use crate::pack::Problem;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -137,11 +137,15 @@ impl Rules {
         let mut holder: Vec<Option<usize>> = vec![None; domains.len()];
         for member in 0..members.len() {
             if !give(member, &may, &mut holder, &mut vec![false; domains.len()]) {
-                return Err(PlanError::Clash(vec![format!(
-                    "keep_apart {name} wants {} servers in domains of their own, and there are {} for them",
-                    members.len(),
-                    domains.len()
-                )]));
+                let what =
+                    format!("keep_apart {name} wants {} servers in domains of their own", members.len());
+                let why = match domains.len() {
+                    few if few < members.len() => format!("there are {few} for them"),
+                    _ => {
+                        "no way was found to deal domains out, with its pins and the groups before it".into()
+                    }
+                };
+                return Err(PlanError::Clash(vec![what, why]));
             }
         }
         let given = holder.iter().enumerate().filter_map(|(domain, member)| member.map(|m| (m, domain)));
@@ -156,16 +160,20 @@ impl Rules {
 
     /// Rules that no packing can keep, whatever the loads are.
     pub fn clash(&self, names: &[&str], hosts: &[HostType]) -> Result<(), PlanError> {
+        // Groups that share a server are on one host together.
+        let units = Units::new(names.len(), &self.together);
         for (apart, members) in self.apart.iter().chain(&self.spread) {
-            for (together, others) in &self.together {
-                let both: Vec<&str> =
-                    members.iter().filter(|member| others.contains(member)).map(|at| names[*at]).collect();
-                if let [one, other, ..] = both[..] {
-                    return Err(PlanError::Clash(vec![
-                        format!("keep_apart {apart} has {one} and {other}"),
-                        format!("keep_together {together} has both, too"),
-                    ]));
-                }
+            for unit in units.iter().filter(|unit| unit.len() > 1) {
+                let both: Vec<usize> =
+                    members.iter().copied().filter(|at| unit.binary_search(at).is_ok()).collect();
+                let [one, other, ..] = both[..] else { continue };
+                let joining =
+                    self.together.iter().filter(|(_, group)| group.iter().any(|at| unit.contains(at)));
+                let joining: Vec<&str> = joining.map(|(name, _)| name.as_str()).collect();
+                return Err(PlanError::Clash(vec![
+                    format!("keep_apart {apart} has {} and {}", names[one], names[other]),
+                    format!("keep_together {} has both, too", joining.join(" with ")),
+                ]));
             }
         }
         for (apart, members) in &self.apart {

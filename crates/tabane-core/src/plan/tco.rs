@@ -5,12 +5,15 @@
 
 use std::collections::HashSet;
 
-use tabane_model::{Costs, HostType, Plan, Source, Tco, TcoItem, TcoPosition, TcoYear, Traces};
+use tabane_model::{
+    Costs, HostType, Plan, PlanLicences, ProductLicences, Source, Tco, TcoItem, TcoPosition, TcoYear, Traces,
+};
 
 use super::PlanError;
 
 const HOURS_YEAR: f64 = 8_766.0;
 const MONTHS_YEAR: f64 = 12.0;
+const WATTS_MAX: f64 = 1e6;
 
 /// What something costs at once, and each year.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,14 +43,8 @@ pub(super) fn tco(plan: &Plan, traces: &Traces) -> Result<Option<Tco>, PlanError
     let all: Vec<&Source> = traces.servers.iter().collect();
     let (mut before, mut after) = (as_it_is(costs, &all), as_it_is(costs, &staying));
     if let Some(licences) = &plan.licences {
-        // Over their own years, and here as much each year.
-        let each = |amount: f64| amount / f64::from(licences.years.max(1));
-        let (was, is) = (each(licences.before), each(licences.after));
-        before
-            .iter_mut()
-            .filter(|(item, _)| *item == TcoItem::Software)
-            .for_each(|(_, flow)| flow.year += was);
-        after.iter_mut().filter(|(item, _)| *item == TcoItem::Software).for_each(|(_, flow)| flow.year += is);
+        add_software(&mut before, licences, |product| product.before);
+        add_software(&mut after, licences, |product| product.after);
     }
     for (sum, (item, flow)) in after.iter_mut().zip(on_hosts(plan, costs, &moving)) {
         debug_assert_eq!(sum.0, item);
@@ -89,10 +86,27 @@ pub(super) fn tco(plan: &Plan, traces: &Traces) -> Result<Option<Tco>, PlanError
     }))
 }
 
+/// What is bought once counts once; what is paid all the time as much each year.
+fn add_software(
+    flows: &mut [(TcoItem, Flow)],
+    licences: &PlanLicences,
+    of: impl Fn(&ProductLicences) -> f64,
+) {
+    for (_, flow) in flows.iter_mut().filter(|(item, _)| *item == TcoItem::Software) {
+        for product in &licences.products {
+            if product.once {
+                flow.once += of(product);
+            } else {
+                flow.year += of(product) / f64::from(licences.years.max(1));
+            }
+        }
+    }
+}
+
 fn watts(server: &Source, costs: &Costs) -> f64 {
     let label = server.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case("watts"));
     let stated = label.and_then(|(_, value)| value.trim().parse::<f64>().ok());
-    stated.filter(|watts| watts.is_finite() && *watts >= 0.0).unwrap_or(costs.before.watts)
+    stated.filter(|watts| (0.0..=WATTS_MAX).contains(watts)).unwrap_or(costs.before.watts)
 }
 
 /// Energy of a year, for servers and for what cools them.

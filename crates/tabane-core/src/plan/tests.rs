@@ -219,3 +219,44 @@ fn servers_of_which_little_is_known_are_named_take_more_room_or_are_left_out() {
     assert_eq!(verify(&plan, &traces).len(), 0);
     assert_eq!(plan.unplaced[0].reason, "it was measured for 2.0 days, and the policy asks for 7");
 }
+
+#[test]
+fn what_a_plan_says_of_itself_is_proved_too() {
+    let mut traces = traces(8);
+    traces.findings.push(tabane_model::Finding::ServerWithoutTrace { server: "x".into() });
+    let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
+    cpu[..3 * DAY].fill(NO_SAMPLE);
+    let plan = made(&traces, &policy());
+    assert_eq!(verify(&plan, &traces).len(), 0);
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        verify(&changed, &traces).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(rejected(&|plan| plan.data_quality.thin.clear()).contains("of the data"));
+    assert!(rejected(&|plan| plan.data_quality.findings.clear()).contains("of the data"));
+    assert!(rejected(&|plan| plan.data_quality.first_bin_unix += 1).contains("of the data"));
+    assert!(rejected(&|plan| plan.assumptions.notes.clear()).contains("too little is known"));
+    assert!(rejected(&|plan| plan.predicted_overload_share = None).contains("states no risk"));
+    assert!(rejected(&|plan| plan.predicted_overload_share = Some(0.5)).contains("no margin keeps"));
+    assert!(rejected(&|plan| drop(plan.assumptions.resources.pop())).contains("other resources"));
+    let unspared = |plan: &mut Plan| {
+        plan.failures_absorbed = 0;
+        plan.cost -= 10.0;
+        plan.hosts.retain(|host| !host.spare);
+        plan.waves[0].new_hosts.retain(|host| !host.starts_with("spare"));
+    };
+    assert!(
+        rejected(&unspared).contains("fewer failures than the policy asks for"),
+        "{}",
+        rejected(&unspared)
+    );
+    let forgotten = |plan: &mut Plan| {
+        plan.unplaced.push(tabane_model::UnplacedServer {
+            server: "s0".into(),
+            reason: "?".into(),
+            cause: None,
+        });
+    };
+    assert!(rejected(&forgotten).contains("s0 is named 2 times"));
+}

@@ -3,13 +3,19 @@
 mod failures;
 mod judge;
 mod read;
+mod statements;
 mod waves;
 
-use tabane_model::{HostTypes, PLAN_VERSION, Plan, PlanLicences, Traces};
+use std::collections::HashMap;
+
+use tabane_model::{HostTypes, PLAN_VERSION, Plan, PlanLicences, Traces, support::TABANE};
 use thiserror::Error;
 
 use super::{PlanError, make::placed, setting::Setting, tco::tco};
-use crate::pack::{check_bound, check_packing};
+use crate::{
+    pack::{check_bound, check_packing},
+    support,
+};
 use judge::Judge;
 
 /// What is wrong with a plan.
@@ -68,8 +74,12 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         Err(error) => return vec![error.into()],
     };
     let (packing, spares) = read::hosts(plan, traces, &judge.names, &mut faults);
-    faults.extend(check_packing(&judge.problem, &packing).into_iter().map(|breach| judge.told(breach)));
+    let breaches = check_packing(&judge.problem, &packing).into_iter();
+    faults.extend(breaches.filter(|breach| !judge.may_be_left_out(breach)).map(|breach| judge.told(breach)));
+    faults.extend(once_each(plan, traces));
+    faults.extend(statements::statements(plan, &setting));
     faults.extend(judge.rules(&packing));
+    faults.extend(judge.numbers(&packing, &spares));
     faults.extend(judge.peaks(&packing));
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
@@ -84,7 +94,12 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         types.host_type.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
     };
     let is: f64 = plan.hosts.iter().map(price).sum();
-    if setting.judged != plan.support {
+    // Where no entry is about any of them, there is nothing in the assumptions to tell that there was a matrix.
+    let judged = match (plan.support.is_empty(), assumed.support.is_empty()) {
+        (false, true) => support::judge(&traces.servers, &[], TABANE),
+        _ => setting.judged.clone(),
+    };
+    if judged != plan.support {
         faults.push(Fault::Breach("support is not what the matrix says of these servers".into()));
     }
     let licences = setting.licensing.told(plan, traces, &setting.servers, assumed.policy.licence_years);
@@ -98,6 +113,20 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         faults.push(Fault::Cost { said: plan.cost, is });
     }
     faults
+}
+
+/// Each server of the traces has a host, or is told to have none.
+fn once_each(plan: &Plan, traces: &Traces) -> Vec<Fault> {
+    let placed = plan.hosts.iter().flat_map(|host| &host.servers);
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for name in placed.chain(plan.unplaced.iter().map(|server| &server.server)) {
+        *times.entry(name).or_default() += 1;
+    }
+    let count = |name: &str| times.get(name).copied().unwrap_or(0);
+    let wrong = traces.servers.iter().filter(|server| count(&server.name) != 1);
+    wrong
+        .map(|server| Fault::Breach(format!("{} is named {} times", server.name, count(&server.name))))
+        .collect()
 }
 
 /// Costs before and after that do not come of what they are said to come of.
@@ -121,7 +150,9 @@ fn other_tco(plan: &Plan, traces: &Traces) -> Option<Fault> {
                 && is.cumulative.iter().zip(&said.cumulative).all(|(is, said)| {
                     is.year == said.year && near(is.before, said.before) && near(is.after, said.after)
                 })
-                && near(is.break_even_months.unwrap_or(-1.0), said.break_even_months.unwrap_or(-1.0))
+                && is.break_even_months.is_some() == said.break_even_months.is_some()
+                && near(is.break_even_months.unwrap_or(0.0), said.break_even_months.unwrap_or(0.0))
+                && (&is.currency, is.years, &is.not_stated) == (&said.currency, said.years, &said.not_stated)
         }
         _ => false,
     };
@@ -138,7 +169,7 @@ fn same_licences(is: Option<&PlanLicences>, said: Option<&PlanLicences>) -> bool
         && near(is.lower_bound, said.lower_bound)
         && is.products.len() == said.products.len()
         && is.products.iter().zip(&said.products).all(|(is, said)| {
-            (&is.product, is.servers) == (&said.product, said.servers)
+            (&is.product, is.servers, is.once) == (&said.product, said.servers, said.once)
                 && [
                     (is.before, said.before),
                     (is.after, said.after),

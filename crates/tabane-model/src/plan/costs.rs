@@ -109,6 +109,17 @@ pub struct TcoPosition {
     pub after: f64,
 }
 
+impl TcoPosition {
+    /// Whether it becomes dearer. What is spent once to get there rises by its nature, and is not meant.
+    pub fn rises(&self) -> bool {
+        let is_once = matches!(
+            self.item,
+            TcoItem::Migration | TcoItem::DoubleRunning | TcoItem::Training | TcoItem::Disposal
+        );
+        self.after > self.before && !is_once
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TcoItem {
@@ -146,7 +157,7 @@ impl Costs {
         let value = serde_json::to_value(self).unwrap_or_default();
         for (table, keys) in value.as_object().into_iter().flatten() {
             for (key, amount) in keys.as_object().into_iter().flatten() {
-                if !amount.as_f64().is_some_and(|amount| (0.0..1e15).contains(&amount)) {
+                if !amount.as_f64().is_some_and(|amount| (0.0..1e12).contains(&amount)) {
                     faults.add(
                         format!("{table}.{key}"),
                         "the number is negative or none",
@@ -154,6 +165,10 @@ impl Costs {
                     );
                 }
             }
+        }
+        if self.before.replacement_years != 0.0 && self.before.replacement_years < 0.1 {
+            let hint = "state years, or 0 if servers are never replaced";
+            faults.add("before.replacement_years", "less than a tenth of a year", hint);
         }
         if self.rates.pue != 0.0 && self.rates.pue < 1.0 {
             faults.add(

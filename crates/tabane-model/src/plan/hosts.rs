@@ -81,11 +81,11 @@ impl HostTypes {
                 faults.add(field("cpu_mhz"), "a host without CPU or memory carries nothing", "state both");
             }
             for (name, value) in [("price", host.price), ("watts", host.watts)] {
-                if !value.is_finite() || value < 0.0 {
+                if !(0.0..=1e12).contains(&value) {
                     faults.add(
                         field(name),
                         "the number is negative or none",
-                        "state it as a number from 0 on",
+                        "state it as a number from 0 on, a million million at most",
                     );
                 }
             }

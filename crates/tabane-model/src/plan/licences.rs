@@ -69,6 +69,8 @@ pub struct PlanLicences {
 pub struct ProductLicences {
     pub product: String,
     pub servers: u32,
+    /// It is bought once; otherwise paid all the time.
+    pub once: bool,
     /// Each server on a host of its own, as it is.
     pub before: f64,
     /// By the position that is paid for.

@@ -47,7 +47,7 @@ impl std::fmt::Display for PlanNote {
                 if *servers == 1 { "One server was".into() } else { format!("{servers} servers were") }
             ),
             Self::NotAbsorbed { failures, host } => {
-                let host = host.as_deref().unwrap_or("every host");
+                let host = host.as_deref().unwrap_or("any host");
                 match failures {
                     1 => write!(f, "There are not hosts enough to absorb the failure of {host}."),
                     _ => write!(f, "There are not hosts enough to absorb {failures} failures at once, one of {host}."),

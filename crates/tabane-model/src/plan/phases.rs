@@ -65,10 +65,11 @@ impl Phases {
             ("labour_hours_per_wave", self.labour_hours_per_wave),
         ];
         for (name, hours) in hours {
-            if !hours.is_finite() || hours < 0.0 {
-                faults.add(format!("phases.{name}"), "no number of hours", "state hours from 0 on");
+            if !(0.0..=1e6).contains(&hours) {
+                faults.add(format!("phases.{name}"), "no number of hours", "state hours from 0 to a million");
             }
         }
+        faults.range("phases.watch_days", u64::from(self.watch_days), 0, 3_660, " days");
         if self.servers_max(true) == 0 || self.servers_max(false) == 0 {
             let hint = "raise pilot_servers, wave_servers or labour_hours_per_wave";
             faults.add("phases", "no wave has hands for a single server", hint);

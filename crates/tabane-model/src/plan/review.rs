@@ -65,8 +65,9 @@ impl Verdict {
     /// The gravest that holds. What is not known never lets pass, and never calls back either.
     pub fn of(gates: &[JudgedGate]) -> Self {
         let holds = |kind: GateKind| gates.iter().any(|it| it.gate.kind == kind && it.holds == Some(true));
-        let passes =
-            gates.iter().filter(|it| it.gate.kind == GateKind::Pass).all(|it| it.holds == Some(true));
+        // Where nothing is asked, nothing is known.
+        let mut asked = gates.iter().filter(|it| it.gate.kind == GateKind::Pass).peekable();
+        let passes = asked.peek().is_some() && asked.all(|it| it.holds == Some(true));
         match (holds(GateKind::RollBack), holds(GateKind::Stop), passes) {
             (true, ..) => Self::RollBack,
             (_, true, _) => Self::Stop,

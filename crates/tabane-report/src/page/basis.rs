@@ -30,6 +30,14 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
 
 fn bound(plan: &Plan, language: Language) -> String {
     let hosts = plan.lower_bound.hosts;
+    if hosts == 1 {
+        return language
+            .say(
+                "There is something to place, so there is one host at least.",
+                "置くサーバーがあるため、少なくとも 1 台必要です。",
+            )
+            .into();
+    }
     let Some(proof) = &plan.lower_bound.certificate else {
         return language.say("There is nothing to place.", "置くサーバーがありません。").into();
     };

@@ -1,7 +1,7 @@
 //! What it costs to go on as it is, and what the plan costs.
 
 use maud::{Markup, html};
-use tabane_model::{Plan, Tco, TcoItem, TcoPosition};
+use tabane_model::{Plan, Tco};
 
 use super::part;
 use crate::{
@@ -18,8 +18,8 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
         None => html! {
             p { (say("Hosts cost ", "ホストの費用は ")) (grouped(plan.cost, 0))
                 (say(
-                    ". What goes on as it is, energy, licences and labour were not stated, so nothing is said of them.",
-                    " です。現状の費用、電力、ライセンス、人件費は指定されていないため、比較していません。",
+                    ". What goes on as it is, energy and labour were not stated, so nothing is said of them.",
+                    " です。現状の費用、電力、人件費は指定されていないため、比較していません。",
                 )) }
         },
     };
@@ -31,7 +31,7 @@ fn compared(tco: &Tco, language: Language) -> Markup {
     let rising: Vec<&str> = tco
         .positions
         .iter()
-        .filter(|position| rises(position))
+        .filter(|position| position.rises())
         .map(|position| words::item(language, position.item))
         .collect();
     let series = [
@@ -71,7 +71,7 @@ fn compared(tco: &Tco, language: Language) -> Markup {
             tbody {
                 @for position in tco.positions.iter().filter(|p| !tco.not_stated.contains(&p.item)) {
                     @let more = position.after - position.before;
-                    tr.rises[rises(position)] {
+                    tr.rises[position.rises()] {
                         td { (words::item(language, position.item)) }
                         td.number { (grouped(position.before, 0)) } td.number { (grouped(position.after, 0)) }
                         td.number { (difference(more)) }
@@ -87,19 +87,11 @@ fn compared(tco: &Tco, language: Language) -> Markup {
             p.small {
                 (say("Nothing was stated for, and so nothing is counted: ", "指定がないため含まれていない費目: "))
                 (tco.not_stated.iter().map(|item| words::item(language, *item)).collect::<Vec<_>>().join(say(", ", "、")))
-                (say(". No interest, no inflation.", "。金利・物価変動は含みません。"))
+                "."
             }
         }
+        p.small { (say("No interest, no inflation.", "金利・物価変動は含みません。")) }
     }
-}
-
-/// What is spent once to get there rises by its nature.
-fn rises(position: &TcoPosition) -> bool {
-    let is_once = matches!(
-        position.item,
-        TcoItem::Migration | TcoItem::DoubleRunning | TcoItem::Training | TcoItem::Disposal
-    );
-    position.after > position.before && !is_once
 }
 
 fn difference(more: f64) -> String {

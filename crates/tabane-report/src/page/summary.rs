@@ -76,6 +76,7 @@ fn tile(name: &str, value: &str, more: &str) -> Markup {
 
 fn lead(plan: &Plan, language: Language, servers: usize, used: usize, spare: usize) -> String {
     let above = used.saturating_sub(plan.lower_bound.hosts as usize);
+    let placed = servers;
     let servers = language.counted(servers, "server", "servers", "台のサーバー");
     let hosts = language.counted(used, "host", "hosts", "台のホスト");
     match language {
@@ -89,7 +90,8 @@ fn lead(plan: &Plan, language: Language, servers: usize, used: usize, spare: usi
                 0 => "No plan has fewer.".into(),
                 _ => format!("It is proved that no plan has fewer than {}.", plan.lower_bound.hosts),
             };
-            format!("{servers} become virtual machines on {hosts}{standing}. {bound}")
+            let become_ = if placed == 1 { "becomes a virtual machine" } else { "become virtual machines" };
+            format!("{servers} {become_} on {hosts}{standing}. {bound}")
         }
         Language::Japanese => {
             let standing =
@@ -106,6 +108,7 @@ fn lead(plan: &Plan, language: Language, servers: usize, used: usize, spare: usi
 fn remaining(plan: &Plan, language: Language) -> String {
     match (plan.unplaced.len(), language) {
         (0, _) => language.say("all that were asked for", "対象すべて").into(),
+        (1, Language::English) => "one stays what it is".into(),
         (count, Language::English) => format!("{count} stay what they are"),
         (count, Language::Japanese) => format!("{count} 台は現状のまま"),
     }

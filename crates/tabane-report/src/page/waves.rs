@@ -16,17 +16,20 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     }
     let say = |english, japanese| language.say(english, japanese);
     let watched = plan.assumptions.policy.phases.watch_days.max(1);
-    let days = plan.waves.last().map_or(1, |wave| wave.first_day + watched);
+    let days = plan.waves.last().map_or(1, |wave| wave.first_day.saturating_add(watched));
     let at = |day: u32| format!("{:.2}%", f64::from(day) / f64::from(days) * 100.0);
     let inside = html! {
         p { (match language {
             Language::English => format!(
-                "{} in {days} days, if each wave is watched for {watched} days and passes its gates. After each of them the hosts that are in use absorb failures as in the end.",
-                language.counted(plan.waves.len(), "step", "steps", "")
+                "{} in {days} days, if each wave is watched for {} and passes its gates.{}",
+                language.counted(plan.waves.len(), "step", "steps", ""),
+                language.counted(watched as usize, "day", "days", ""),
+                if plan.failures_absorbed > 0 { " After each of them the hosts that are in use absorb failures as in the end." } else { "" }
             ),
             Language::Japanese => format!(
-                "各段階を {watched} 日間観察し、条件を満たして進む場合、{} 段階で {days} 日です。どの段階の後でも、使用中のホストの障害に最終形と同じように耐えられます。",
-                plan.waves.len()
+                "各段階を {watched} 日間観察し、条件を満たして進む場合、{} 段階で {days} 日です。{}",
+                plan.waves.len(),
+                if plan.failures_absorbed > 0 { "どの段階の後でも、使用中のホストの障害に最終形と同じように耐えられます。" } else { "" }
             ),
         }) }
         table.waves {
@@ -41,8 +44,8 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                     p.names { @for server in &wave.servers { span { (server) } " " } }
                 } }
                 td.time { div.step style=(format!("left:{};width:{}", at(wave.first_day), at(watched))) title=(match language {
-                    Language::English => format!("day {} to {}", wave.first_day, wave.first_day + watched),
-                    Language::Japanese => format!("{} 日目〜{} 日目", wave.first_day, wave.first_day + watched),
+                    Language::English => format!("day {} to {}", wave.first_day, wave.first_day.saturating_add(watched)),
+                    Language::Japanese => format!("{} 日目〜{} 日目", wave.first_day, wave.first_day.saturating_add(watched)),
                 }) {} }
                 td.number { (wave.servers.len()) }
                 td { (wave.new_hosts.join(", ")) }

@@ -182,8 +182,7 @@ fn tell(plan: &Plan) {
             Some(months) => println!("  it has paid for itself after {} months", months.ceil()),
             None => println!("  it does not pay for itself in that time"),
         }
-        let rises =
-            tco.positions.iter().filter(|position| position.after > position.before && position.before > 0.0);
+        let rises = tco.positions.iter().filter(|position| position.rises());
         for position in rises {
             println!(
                 "  {:?} rises from {} to {}",

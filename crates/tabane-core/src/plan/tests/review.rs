@@ -68,6 +68,19 @@ fn who_was_not_measured_lets_nothing_pass() {
     measured.servers.iter_mut().find(|server| server.name == gone).unwrap().name = "other".into();
     let reviewed = review(&plan, "pilot", &traces, &measured, &facts()).unwrap();
     assert_eq!((reviewed.verdict, reviewed.unmeasured), (Verdict::Wait, vec![gone]));
+    // Without samples of memory it was measured no better.
+    let mut forgetful = since(8, 100);
+    let bins = forgetful.grid.bins;
+    let at = forgetful.servers.iter().position(|server| server.name == plan.waves[0].servers[0]).unwrap();
+    forgetful.series.get_mut(&Metric::MemMib).unwrap()[at * bins..(at + 1) * bins].fill(NO_SAMPLE);
+    assert_eq!(review(&plan, "pilot", &traces, &forgetful, &facts()).unwrap().unmeasured.len(), 1);
+    let mut elsewhere = traces.clone();
+    elsewhere.servers.iter_mut().for_each(|server| server.name += "x");
+    let error = review(&plan, "pilot", &elsewhere, &since(8, 100), &facts()).unwrap_err().to_string();
+    assert!(error.contains("not in the traces that the plan was made from"), "{error}");
+    let asked_nothing = Plan { gates: Vec::new(), ..plan.clone() };
+    let reviewed = review(&asked_nothing, "pilot", &traces, &since(8, 100), &BTreeMap::new()).unwrap();
+    assert_eq!(reviewed.verdict, Verdict::Wait);
     let told = |wave: &str, facts: &BTreeMap<String, f64>| {
         review(&plan, wave, &traces, &since(8, 100), facts).unwrap_err().to_string()
     };

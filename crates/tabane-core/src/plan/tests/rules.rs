@@ -67,6 +67,21 @@ fn servers_are_kept_apart_and_together() {
     if let Some(small) = small {
         assert!(mv("s3", &small.id).contains("must not be on a host of type small"));
     }
+    assert!(
+        rejected(&|plan| {
+            plan.hosts[0].spare = true;
+        })
+        .contains("stands by, and has servers")
+    );
+    let limited = |plan: &mut Plan| {
+        let used =
+            plan.hosts.iter().filter(|host| host.host_type == plan.hosts[0].host_type && !host.spare).count();
+        let name = plan.hosts[0].host_type.clone();
+        plan.hosts.last_mut().unwrap().host_type = name.clone();
+        let kind = plan.assumptions.host_types.iter_mut().find(|kind| kind.name == name).unwrap();
+        kind.count = Some(used as u32);
+    };
+    assert!(rejected(&limited).contains("hosts of type"), "{}", rejected(&limited));
     assert!(rejected(&|plan| plan.lower_bound.hosts = 4).contains("proved"));
     assert!(rejected(&|plan| plan.hosts[1].id = plan.hosts[0].id.clone()).contains("two hosts called"));
 }
@@ -100,7 +115,7 @@ fn groups_are_spread_over_domains() {
     // A third has no domain left.
     let policy = PlanPolicy { keep_apart: apart(&["s5", "s6", "s7"], Across::Domain), ..policy };
     let error = make(&policy).unwrap_err().to_string();
-    assert!(error.contains("wants 3 servers in domains of their own, and there are 2"), "{error}");
+    assert!(error.contains("wants 3 servers in domains of their own; there are 2 for them"), "{error}");
 }
 
 #[test]
@@ -115,6 +130,14 @@ fn rules_that_clash_are_told_and_nothing_is_planned() {
         clash(&both),
         "these cannot be kept together: keep_apart a has s0 and s1; keep_together t has both, too"
     );
+    // Also where two groups meet in a third server.
+    let pair = |name: &str, servers: &[&str]| KeepTogether { name: name.into(), servers: patterns(servers) };
+    let chain = PlanPolicy {
+        keep_apart: apart(&["s0", "s2"], Across::Host),
+        keep_together: vec![pair("t1", &["s0", "s1"]), pair("t2", &["s1", "s2"])],
+        ..policy()
+    };
+    assert!(clash(&chain).contains("keep_together t1 with t2 has both, too"), "{}", clash(&chain));
     let pin = |server: &str, name: &str| Pin { servers: patterns(&[server]), host_types: vec![name.into()] };
     let pinned = PlanPolicy {
         keep_together: together(&["s0", "s1"]),

@@ -95,6 +95,11 @@ fn costs_that_are_made_to_look_better_are_found() {
     assert!(rejected(&|plan| plan.tco.as_mut().unwrap().after -= 100.0).contains(not_those));
     assert!(rejected(&|plan| plan.tco.as_mut().unwrap().positions[7].after = 0.0).contains(not_those));
     assert!(rejected(&|plan| plan.tco.as_mut().unwrap().break_even_months = Some(0.1)).contains(not_those));
+    assert!(rejected(&|plan| plan.tco.as_mut().unwrap().currency = "JPY".into()).contains(not_those));
+    assert!(rejected(&|plan| plan.tco.as_mut().unwrap().years = 1).contains(not_those));
+    assert!(
+        rejected(&|plan| plan.tco.as_mut().unwrap().not_stated.push(TcoItem::Migration)).contains(not_those)
+    );
     assert!(rejected(&|plan| plan.tco = None).contains(not_those));
     assert!(rejected(&|plan| plan.assumptions.costs.as_mut().unwrap().rates.pue = 0.5).contains("rates.pue"));
 }

@@ -80,7 +80,36 @@ fn each_wave_keeps_what_the_whole_plan_keeps() {
         })
         .contains("more than there are hands for")
     );
+    assert!(rejected(&|plan| plan.waves[1].name = "pilot".into()).contains("two waves are called pilot"));
+    assert!(rejected(&|plan| plan.waves.clear()).contains("how it is introduced"));
+    assert!(rejected(&|plan| plan.gates.clear()).contains("gates are not those"));
+    assert!(rejected(&|plan| plan.gates[3].threshold = 1.0).contains("gates are not those"));
+    assert!(
+        rejected(&|plan| {
+            let again = plan.failover[0].clone();
+            plan.failover.push(again);
+        })
+        .contains("more than once")
+    );
     assert!(rejected(&|plan| plan.hosts[0].peaks[0].share /= 2.0).contains("other peaks than it says"));
+}
+
+#[test]
+fn critical_servers_are_no_pilot_while_others_are_left() {
+    let traces = traces(8);
+    let phases = Phases {
+        pilot_servers: 3,
+        wave_servers: 11,
+        critical: patterns(&["s0"]),
+        dependency: vec![Dependency {
+            name: "d".into(),
+            servers: patterns(&["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11"]),
+        }],
+        ..Phases::default()
+    };
+    let plan = made(&traces, &PlanPolicy { phases, ..policy() });
+    assert_eq!(faults(&plan, &traces), "");
+    assert_eq!((plan.waves[0].servers.len(), plan.waves[1].servers.as_slice()), (11, &["s0".to_owned()][..]));
 }
 
 #[test]

@@ -1,19 +1,42 @@
 //! Whether what is said of failing hosts is so: in the end, and on the way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use tabane_model::{Failover, Objective, PlannedHost, Reserve};
+use tabane_model::{Failover, Reserve};
 
 use super::{Fault, judge::Judge};
 use crate::{
-    pack::{Breach, Packed, Packing, Problem, check_packing},
+    pack::{Breach, Packed, Packing, check_host},
     plan::{reserve, spare},
 };
+
+/// Hosts that are there at some time, by their ids, and what each carries.
+#[derive(Default)]
+pub(super) struct State<'a> {
+    ids: Vec<&'a str>,
+    places: HashMap<&'a str, usize>,
+    packing: Packing,
+}
+
+impl<'a> State<'a> {
+    pub fn add(&mut self, id: &'a str, kind: usize, servers: Vec<usize>) {
+        self.places.insert(id, self.ids.len());
+        self.ids.push(id);
+        self.packing.hosts.push(Packed { kind, servers });
+    }
+}
 
 impl Judge<'_> {
     /// Whether so many failures are absorbed as the plan says.
     pub fn reserve(&self, packing: &Packing, spares: &[usize]) -> Vec<Fault> {
         let promised = self.plan.failures_absorbed;
+        let is_shared = self.setting.policy.reserve == Reserve::Shared && promised > 0;
+        let mut said = self.plan.waves.iter().map(|wave| &wave.failover).chain([&self.plan.failover]);
+        if !is_shared && said.any(|failover| !failover.is_empty()) {
+            return vec![Fault::Breach(
+                "it says where servers go when hosts fail, and nothing is shared".into(),
+            )];
+        }
         if promised == 0 || packing.hosts.is_empty() {
             return Vec::new();
         }
@@ -21,10 +44,14 @@ impl Judge<'_> {
             (found < promised as usize).then_some(Fault::Spare { promised, found }).into_iter().collect()
         };
         if self.setting.policy.reserve == Reserve::Spare {
-            let able = spares.iter().filter(|kind| {
-                (0..packing.hosts.len()).all(|host| spare::takes_over(&self.problem, packing, host, **kind))
-            });
-            return missing(able.count());
+            let able: Vec<bool> = (0..self.setting.hosts.len())
+                .map(|kind| {
+                    spares.contains(&kind)
+                        && (0..packing.hosts.len())
+                            .all(|host| spare::takes_over(&self.problem, packing, host, kind))
+                })
+                .collect();
+            return missing(spares.iter().filter(|kind| able[**kind]).count());
         }
         // A spare host that takes servers over at the first failure is none for the second.
         let used: BTreeSet<&str> =
@@ -32,63 +59,77 @@ impl Judge<'_> {
         let idle = self.plan.hosts.iter().filter(|host| host.spare && !used.contains(host.id.as_str()));
         let hosts = self.setting.hosts;
         let able = idle
-            .filter_map(|host| hosts.iter().position(|kind| kind.name == host.host_type))
+            .filter_map(|host| self.kind(host))
             .filter(|kind| reserve::stands_in(&self.problem, packing, hosts, &self.setting.resources, *kind));
         let mut faults: Vec<Fault> = missing(able.count() + 1);
-        faults.extend(self.failures(&self.plan.hosts, &self.plan.failover));
+        let mut state = State::default();
+        for host in &self.plan.hosts {
+            if let Some(kind) = self.kind(host) {
+                state.add(&host.id, kind, self.places(&host.servers));
+            }
+        }
+        faults.extend(self.failures(&state, &self.plan.failover));
         faults
     }
 
     /// What hosts carry when one of them has failed, for each.
-    pub fn failures(&self, hosts: &[PlannedHost], failover: &[Failover]) -> Vec<Fault> {
-        let demand = self.problem.demand().clone();
-        match self.setting.problem(demand, Objective::Cost, self.setting.policy.fill_failed) {
-            Ok(crowded) => {
-                let in_use = hosts.iter().filter(|host| !host.servers.is_empty());
-                in_use.flat_map(|host| self.failure(hosts, failover, host, &crowded)).collect()
-            }
-            Err(error) => vec![error.into()],
+    pub fn failures(&self, state: &State<'_>, failover: &[Failover]) -> Vec<Fault> {
+        let told: HashMap<&str, &Failover> = failover.iter().map(|f| (f.host.as_str(), f)).collect();
+        let in_use = state.packing.hosts.iter().enumerate().filter(|(_, host)| !host.servers.is_empty());
+        let in_use: Vec<usize> = in_use.map(|(at, _)| at).collect();
+        let judged = in_use.iter().flat_map(|at| self.failure(state, *at, told.get(state.ids[*at]).copied()));
+        let mut faults: Vec<Fault> = judged.collect();
+        if failover.len() > in_use.len() {
+            faults.push(Fault::Breach(
+                "it says more than once where the servers of a host go, or of one without any".into(),
+            ));
         }
+        faults
     }
 
-    fn failure(
-        &self,
-        hosts: &[PlannedHost],
-        failover: &[Failover],
-        failed: &PlannedHost,
-        crowded: &Problem,
-    ) -> Vec<Fault> {
-        let fault = |what: String| Fault::Breach(format!("if {} fails: {what}", failed.id));
-        let Some(failover) = failover.iter().find(|failover| failover.host == failed.id) else {
-            return vec![fault("nothing is said of where its servers go".into())];
+    /// Only hosts that take something over carry more than before, so only they are added up.
+    fn failure(&self, state: &State<'_>, failed: usize, failover: Option<&Failover>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault =
+            |what: String| faults.push(Fault::Breach(format!("if {} fails: {what}", state.ids[failed])));
+        let Some(failover) = failover else {
+            fault("nothing is said of where its servers go".into());
+            return faults;
         };
-        let mut packing = Packing::default();
-        let mut ids = Vec::new();
-        for host in hosts {
-            let kind = self.setting.hosts.iter().position(|kind| kind.name == host.host_type);
-            let Some(kind) = kind.filter(|_| host.id != failed.id) else { continue };
-            let mut servers: Vec<usize> = self.places(&host.servers);
-            for takeover in failover.takeovers.iter().filter(|takeover| takeover.host == host.id) {
-                servers.extend(self.places(&takeover.servers));
+        let mut waiting: BTreeSet<usize> = state.packing.hosts[failed].servers.iter().copied().collect();
+        let mut after = state.packing.clone();
+        after.hosts[failed].servers.clear();
+        let mut changed = BTreeSet::new();
+        for takeover in &failover.takeovers {
+            let Some(at) = state.places.get(takeover.host.as_str()).filter(|at| **at != failed) else {
+                fault(format!("{} is not there to take anything over", takeover.host));
+                continue;
+            };
+            for name in &takeover.servers {
+                match self.names.get(name.as_str()).filter(|server| waiting.remove(server)) {
+                    Some(server) => after.hosts[*at].servers.push(*server),
+                    None => fault(format!("{name} does not wait to be taken over")),
+                }
             }
-            ids.push(host.id.as_str());
-            packing.hosts.push(Packed { kind, servers });
+            changed.insert(*at);
         }
-        let present: BTreeSet<usize> = hosts.iter().flat_map(|host| self.places(&host.servers)).collect();
-        // Those without a host now, and those that have not moved yet.
-        packing.unplaced =
-            (0..self.setting.servers.len()).filter(|server| !present.contains(server)).collect();
-        let told = check_packing(crowded, &packing).into_iter().filter_map(|breach| match breach {
-            // What had no host before has none now.
-            Breach::LeftOut { .. } => None,
-            // The plan as a whole is asked for that.
-            Breach::TooMany { .. } => None,
-            Breach::Overload { host, dimension, bin, load, capacity } => Some(fault(format!(
-                "{} would have to carry {load} of {capacity} {} in bin {bin}",
-                ids[host], self.setting.resources[dimension].name
-            ))),
-            other => Some(fault(self.told(other).to_string())),
-        });
-        told.chain(self.rules(&packing).into_iter().map(|broken| fault(broken.to_string()))).collect()
+        for server in waiting {
+            fault(format!("{} is named 0 times", self.server(server)));
+        }
+        for at in changed {
+            for breach in check_host(&self.crowded, at, &after.hosts[at]) {
+                fault(match breach {
+                    Breach::Overload { dimension, bin, load, capacity, .. } => format!(
+                        "{} would have to carry {load} of {capacity} {} in bin {bin}",
+                        state.ids[at], self.setting.resources[dimension].name
+                    ),
+                    other => self.told(other).to_string(),
+                });
+            }
+        }
+        for broken in self.rules(&after) {
+            fault(broken.to_string());
+        }
+        faults
     }
 }

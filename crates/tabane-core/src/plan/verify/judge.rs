@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
-use tabane_model::{Objective, Plan, PlanResource};
+use tabane_model::{HostType, Objective, Plan, PlanResource, PlannedHost};
 
 use super::Fault;
 use crate::{
     pack::{Breach, Packing, Problem},
-    plan::{PlanError, peaks::peaks, rules::domain_of, setting::Setting},
+    plan::{PlanError, needs, peaks::peaks, rules::domain_of, setting::Setting},
 };
 
 pub(super) struct Judge<'a> {
     pub plan: &'a Plan,
     pub setting: &'a Setting<'a>,
     pub problem: Problem,
+    /// The same while a host has failed.
+    pub crowded: Problem,
     /// Servers that are planned for, by name.
     pub names: HashMap<&'a str, usize>,
 }
@@ -22,8 +24,11 @@ impl<'a> Judge<'a> {
     pub fn new(plan: &'a Plan, setting: &'a Setting<'a>) -> Result<Self, PlanError> {
         let demand = setting.demand(setting.bins());
         let problem = setting.problem(demand, Objective::Cost, plan.assumptions.fill)?;
+        let mut crowded = problem.clone();
+        let fill = setting.policy.fill_failed;
+        crowded.set_capacities(needs::kinds(setting.hosts, &setting.resources, Objective::Cost, fill));
         let names = setting.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
-        Ok(Self { plan, setting, problem, names })
+        Ok(Self { plan, setting, problem, crowded, names })
     }
 
     pub fn server(&self, at: usize) -> &str {
@@ -60,8 +65,16 @@ impl<'a> Judge<'a> {
         })
     }
 
+    pub fn kind(&self, host: &PlannedHost) -> Option<usize> {
+        self.setting.hosts.iter().position(|kind| kind.name == host.host_type)
+    }
+
     /// What the packing problem does not know: who stays together, and domains.
     pub fn rules(&self, packing: &Packing) -> Vec<Fault> {
+        let rules = &self.setting.rules;
+        if rules.together.is_empty() && rules.spread.is_empty() {
+            return Vec::new();
+        }
         let mut host_of = vec![None; self.setting.servers.len()];
         for (at, host) in packing.hosts.iter().enumerate() {
             host.servers.iter().for_each(|server| host_of[*server] = Some(at));
@@ -85,6 +98,26 @@ impl<'a> Judge<'a> {
             }
         }
         faults
+    }
+
+    /// Members of groups may have no host though there is one for each by itself.
+    pub fn may_be_left_out(&self, breach: &Breach) -> bool {
+        let Breach::LeftOut { server, .. } = breach else { return false };
+        let rules = &self.setting.rules;
+        rules.together.iter().chain(&rules.spread).any(|(_, members)| members.binary_search(server).is_ok())
+    }
+
+    /// More hosts of a type than there are, those that stand by among them.
+    pub fn numbers(&self, packing: &Packing, spares: &[usize]) -> Vec<Fault> {
+        let of = |(at, kind): (usize, &HostType)| {
+            let used = packing.hosts.iter().filter(|host| host.kind == at).count();
+            let all = used + spares.iter().filter(|spare| **spare == at).count();
+            let count = kind.count? as usize;
+            // Without those that stand by it is told already.
+            (used <= count && all > count)
+                .then(|| Fault::Breach(format!("there are {all} hosts of type {}, of {count}", kind.name)))
+        };
+        self.setting.hosts.iter().enumerate().filter_map(of).collect()
     }
 
     /// Servers by name, those that are planned for.

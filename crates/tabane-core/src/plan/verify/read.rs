@@ -42,11 +42,13 @@ pub(super) fn hosts(
                 None => faults.push(Fault::UnknownServer(server.clone())),
             }
         }
-        if host.spare && servers.is_empty() {
-            spares.push(kind)
-        } else {
-            packing.hosts.push(Packed { kind, servers })
+        if host.spare && !servers.is_empty() {
+            faults.push(Fault::Breach(format!("{} stands by, and has servers", host.id)));
         }
+        if !host.spare && host.servers.is_empty() {
+            faults.push(Fault::Breach(format!("{} is in use, and has no servers", host.id)));
+        }
+        if host.spare { spares.push(kind) } else { packing.hosts.push(Packed { kind, servers }) }
     }
     for unplaced in &plan.unplaced {
         match names.get(unplaced.server.as_str()) {

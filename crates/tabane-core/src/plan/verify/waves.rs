@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tabane_model::{PlannedHost, Reserve};
+use tabane_model::Reserve;
 
-use super::{Fault, judge::Judge};
+use super::{Fault, failures::State, judge::Judge};
 use crate::{pack::Packing, plan::phases};
 
 impl Judge<'_> {
@@ -28,7 +28,15 @@ impl Judge<'_> {
                     fault(format!("{server} moves twice, again in {name}"));
                 }
             }
-            if wave.servers.len() > limits.servers_max(false).max(limits.servers_max(at == 0)) {
+            if self.plan.waves[..at].iter().any(|other| other.name == *name) {
+                fault(format!("two waves are called {name}"));
+            }
+            let most = limits.servers_max(at == 0);
+            // A pilot may be one group that is larger.
+            let is_one = at == 0
+                && wave.servers.len() <= limits.servers_max(false)
+                && self.is_one_group(&wave.servers);
+            if wave.servers.len() > most && !is_one {
                 fault(format!("{name} has {} servers, more than there are hands for", wave.servers.len()));
             }
             for host in &wave.new_hosts {
@@ -38,14 +46,16 @@ impl Judge<'_> {
                 }
             }
         }
-        let mut host_of: BTreeMap<usize, &PlannedHost> = BTreeMap::new();
-        for host in &self.plan.hosts {
-            host_of.extend(self.places(&host.servers).into_iter().map(|server| (server, host)));
+        let placed: BTreeSet<usize> =
+            packing.hosts.iter().flat_map(|host| host.servers.iter().copied()).collect();
+        for server in placed.iter().filter(|server| !wave_of.contains_key(server)) {
+            fault(format!("{} is in no wave", self.server(*server)));
         }
-        for server in packing.hosts.iter().flat_map(|host| &host.servers) {
-            if !wave_of.contains_key(server) {
-                fault(format!("{} is in no wave", self.server(*server)));
-            }
+        for server in wave_of.keys().filter(|server| !placed.contains(server)) {
+            fault(format!("{} moves, and has no host", self.server(*server)));
+        }
+        if let Some(host) = self.plan.hosts.iter().find(|host| !installed.contains(host.id.as_str())) {
+            fault(format!("{} is never installed", host.id));
         }
         match phases::groups(self.setting) {
             Err(error) => fault(error.to_string()),
@@ -77,6 +87,13 @@ impl Judge<'_> {
         faults
     }
 
+    fn is_one_group(&self, servers: &[String]) -> bool {
+        let places: BTreeSet<usize> = self.places(servers).into_iter().collect();
+        phases::groups(self.setting).is_ok_and(|groups| {
+            groups.iter().any(|members| places.iter().all(|place| members.binary_search(place).is_ok()))
+        })
+    }
+
     /// What there is after each wave: hosts for all that have moved, and the same reserve as in the end.
     fn ways(&self, wave_of: &BTreeMap<usize, usize>) -> Vec<Fault> {
         let mut faults = Vec::new();
@@ -84,29 +101,26 @@ impl Judge<'_> {
         let last = self.plan.waves.len() - 1;
         for (at, wave) in self.plan.waves.iter().enumerate() {
             installed.extend(wave.new_hosts.iter().map(String::as_str));
-            let has_moved = |server: &&String| {
-                self.names
-                    .get(server.as_str())
-                    .and_then(|place| wave_of.get(place))
-                    .is_some_and(|wave| *wave <= at)
-            };
-            let mut present = Vec::new();
+            let has_moved = |server: &usize| wave_of.get(server).is_some_and(|wave| *wave <= at);
+            let mut state = State::default();
             for host in &self.plan.hosts {
-                let servers: Vec<String> = host.servers.iter().filter(has_moved).cloned().collect();
-                if installed.contains(host.id.as_str()) {
-                    present.push(PlannedHost { servers, ..host.clone() });
-                } else if !servers.is_empty() {
-                    faults.push(Fault::Breach(format!(
-                        "{} needs {}, which is not there yet",
-                        wave.name, host.id
-                    )));
-                } else if host.spare && self.plan.failures_absorbed > 0 {
-                    faults.push(Fault::Breach(format!("{}: {} does not stand by yet", wave.name, host.id)));
+                let servers: Vec<usize> = self.places(&host.servers).into_iter().filter(has_moved).collect();
+                match self.kind(host).filter(|_| installed.contains(host.id.as_str())) {
+                    Some(kind) => state.add(&host.id, kind, servers),
+                    None if !servers.is_empty() => {
+                        let what = format!("{} needs {}, which is not there yet", wave.name, host.id);
+                        faults.push(Fault::Breach(what));
+                    }
+                    None if host.spare && self.plan.failures_absorbed > 0 => {
+                        let what = format!("{}: {} does not stand by yet", wave.name, host.id);
+                        faults.push(Fault::Breach(what));
+                    }
+                    None => {}
                 }
             }
             if self.setting.policy.reserve == Reserve::Shared && self.plan.failures_absorbed > 0 && at < last
             {
-                let told = self.failures(&present, &wave.failover).into_iter();
+                let told = self.failures(&state, &wave.failover).into_iter();
                 faults.extend(told.map(|fault| Fault::Breach(format!("after {}: {fault}", wave.name))));
             }
         }
