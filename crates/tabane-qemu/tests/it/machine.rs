@@ -115,7 +115,7 @@ async fn states_and_events_follow_commands() {
     qemu.events.find(LONG, |event: &Event| event.is_powerdown().then_some(())).await.unwrap();
     qemu.qmp.stop().await.unwrap();
     qemu.events.find(LONG, |event: &Event| event.is_stop().then_some(())).await.unwrap();
-    // QEMU calls it prelaunch where the stop came before the reset had ended, which a busy machine shows now and then.
+    // Prelaunch was seen once, on a busy machine: a reset and a stop that follow each other closely. Why is not known.
     let state = qemu.qmp.query_status().await.unwrap().state;
     assert!(matches!(state, RunState::Paused | RunState::Prelaunch), "{state:?}");
 
