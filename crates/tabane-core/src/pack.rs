@@ -5,7 +5,8 @@
 //!      └──────────────┬────────────────────────────────────────────┘
 //!                  Problem ── and which servers stay apart, and where each may go
 //!                     │
-//!     construct ─► improve ─► Packing          bound ─► Bound        check(Problem, Packing), check(Problem, Bound)
+//!     construct ─► improve ─► Packing ─► settle, where hosts cost by what is on them; evacuations, where a host fails
+//!                                bound ─► Bound        check(Problem, Packing), check(Problem, Bound)
 //! ```
 //!
 //! The problem is vector bin packing with time as further dimensions: a host is full when at one moment one resource is.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Traces ─► needs ─► resources over time ─┐
-//!  hosts.toml, policy.toml ─► rules ───────┴─► setting ─► pack ─► reserve ─► risk ─► Plan      Plan, Traces ─► verify
+//!  hosts.toml, policy.toml ─► rules ───────┴─► setting ─► pack ─► reserve ─► phases ─► licences, tco ─► Plan
+//!  catalogues, support matrix, costs ──────┘                                Plan, Traces ─► verify, review
 //! ```
 //!
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by

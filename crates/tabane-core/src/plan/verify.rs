@@ -2,16 +2,17 @@
 
 mod failures;
 mod judge;
+mod money;
 mod read;
 mod statements;
 mod waves;
 
 use std::collections::HashMap;
 
-use tabane_model::{HostTypes, PLAN_VERSION, Plan, PlanLicences, Traces, support::TABANE};
+use tabane_model::{HostTypes, PLAN_VERSION, Plan, Traces, support::TABANE};
 use thiserror::Error;
 
-use super::{PlanError, make::placed, setting::Setting, tco::tco};
+use super::{PlanError, make::placed, setting::Setting};
 use crate::{
     pack::{check_bound, check_packing},
     support,
@@ -103,10 +104,10 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         faults.push(Fault::Breach("support is not what the matrix says of these servers".into()));
     }
     let licences = setting.licensing.told(plan, traces, &setting.servers, assumed.policy.licence_years);
-    if !same_licences(licences.as_ref(), plan.licences.as_ref()) {
+    if !money::same_licences(licences.as_ref(), plan.licences.as_ref()) {
         faults.push(Fault::Breach("the licences are not those that its hosts need".into()));
     }
-    if let Some(fault) = other_tco(plan, traces) {
+    if let Some(fault) = money::other_tco(plan, traces) {
         faults.push(fault);
     }
     if (is - plan.cost).abs() > 1e-6 * is.abs().max(1.0) {
@@ -127,61 +128,4 @@ fn once_each(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     wrong
         .map(|server| Fault::Breach(format!("{} is named {} times", server.name, count(&server.name))))
         .collect()
-}
-
-/// Costs before and after that do not come of what they are said to come of.
-fn other_tco(plan: &Plan, traces: &Traces) -> Option<Fault> {
-    let is = match tco(plan, traces) {
-        Ok(is) => is,
-        Err(error) => return Some(error.into()),
-    };
-    let said = plan.tco.as_ref();
-    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
-    let same = match (&is, said) {
-        (None, None) => true,
-        (Some(is), Some(said)) => {
-            near(is.before, said.before)
-                && near(is.after, said.after)
-                && is.positions.len() == said.positions.len()
-                && is.positions.iter().zip(&said.positions).all(|(is, said)| {
-                    is.item == said.item && near(is.before, said.before) && near(is.after, said.after)
-                })
-                && is.cumulative.len() == said.cumulative.len()
-                && is.cumulative.iter().zip(&said.cumulative).all(|(is, said)| {
-                    is.year == said.year && near(is.before, said.before) && near(is.after, said.after)
-                })
-                && is.break_even_months.is_some() == said.break_even_months.is_some()
-                && near(is.break_even_months.unwrap_or(0.0), said.break_even_months.unwrap_or(0.0))
-                && (&is.currency, is.years, &is.not_stated) == (&said.currency, said.years, &said.not_stated)
-        }
-        _ => false,
-    };
-    (!same).then(|| Fault::Breach("the costs before and after are not those of its assumptions".into()))
-}
-
-/// Whether licences are what they are said to be: packs exactly, money but for its last digits.
-fn same_licences(is: Option<&PlanLicences>, said: Option<&PlanLicences>) -> bool {
-    let (Some(is), Some(said)) = (is, said) else { return is.is_none() && said.is_none() };
-    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1.0);
-    (&is.currency, is.years) == (&said.currency, said.years)
-        && near(is.before, said.before)
-        && near(is.after, said.after)
-        && near(is.lower_bound, said.lower_bound)
-        && is.products.len() == said.products.len()
-        && is.products.iter().zip(&said.products).all(|(is, said)| {
-            (&is.product, is.servers, is.once) == (&said.product, said.servers, said.once)
-                && [
-                    (is.before, said.before),
-                    (is.after, said.after),
-                    (is.contract, said.contract),
-                    (is.policy, said.policy),
-                    (is.lower_bound, said.lower_bound),
-                ]
-                .into_iter()
-                .all(|(is, said)| near(is, said))
-                && is.hosts.len() == said.hosts.len()
-                && is.hosts.iter().zip(&said.hosts).all(|(is, said)| {
-                    is.host == said.host && is.bought == said.bought && near(is.cost, said.cost)
-                })
-        })
 }

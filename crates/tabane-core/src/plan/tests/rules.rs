@@ -205,7 +205,18 @@ fn a_shared_reserve_needs_no_host_that_stands_by_where_the_others_have_enough_le
     };
     let plan = made(&traces, &policy);
     assert_eq!(verify(&plan, &traces).len(), 0);
-    assert!(plan.hosts.iter().all(|host| !host.spare) || plan.hosts.len() > 3);
+    // Three that stay apart do so when a host fails, too: that takes a fourth.
+    assert_eq!((plan.hosts.len(), plan.hosts.iter().filter(|host| host.spare).count()), (4, 1));
+    // Twelve servers of 4 GiB on three hosts of 32: two have room for those of a third.
+    let roomy = PlanPolicy {
+        reserve: Reserve::Shared,
+        fill_max: 0.7,
+        memory: tabane_model::MemoryBasis::Configured,
+        ..super::policy()
+    };
+    let enough = made(&traces, &roomy);
+    assert_eq!(verify(&enough, &traces).len(), 0);
+    assert_eq!((enough.hosts.len(), enough.hosts.iter().filter(|host| host.spare).count()), (3, 0));
     assert_eq!(
         (plan.failures_absorbed, plan.failover.len()),
         (1, plan.hosts.iter().filter(|h| !h.servers.is_empty()).count())
