@@ -46,6 +46,7 @@ pub struct Shared {
     pub arrivals: Arrivals,
     pub bases: vm::Bases,
     pub turns: vm::Turns,
+    pub disk_turns: crate::disk::Turns,
     pub drivers: Mutex<HashMap<tabane_model::Name, Handle>>,
     /// Users of VMs on this host.
     pub users: Mutex<HashSet<u32>>,
@@ -136,6 +137,7 @@ impl Agent {
             arrivals: Arrivals::default(),
             bases: vm::Bases::default(),
             turns: vm::Turns::default(),
+            disk_turns: crate::disk::Turns::default(),
             identity,
             objects: Objects::default(),
             reporter: Arc::default(),

@@ -5,8 +5,10 @@
 
 mod clone;
 pub use clone::{Held, held};
+pub use turns::Turns;
 pub mod layers;
 mod note;
+mod turns;
 
 pub use note::{Note, layer_path, remove_files};
 
@@ -108,7 +110,7 @@ pub async fn ensure(shared: &Shared, disk: &Disk) -> Result<Ready> {
 }
 
 async fn make(shared: &Shared, disk: &Disk, path: &Path) -> Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = files::fresh_path(path);
     files::remove(&fresh)?;
     if let Some(from) = &disk.spec.from {
         clone::make(shared, disk, from, path, &fresh).await?;
@@ -222,31 +224,46 @@ pub fn remove(shared: &Shared, disk: &Disk) -> Result<()> {
 /// Disks that are to go, or that no VM takes care of: their own driver would have nothing else to do.
 pub async fn sweep(shared: &Shared) {
     for disk in shared.objects.disks() {
-        let attended = disk.spec.vm.as_ref().is_some_and(|vm| shared.objects.vm(vm).is_some());
-        if attended {
+        if is_attended(shared, &disk) {
             continue;
         }
-        if disk.meta.deleted_at.is_some() {
-            if let Err(error) = remove(shared, &disk) {
-                tracing::warn!(disk = %disk.meta.name, error = error.told(), "cannot remove a disk");
-            }
+        let _turn = shared.disk_turns.take(disk.meta.uid).await;
+        // The disk's VM may have come to be known meanwhile, and its driver has made the disk.
+        let Some(disk) = shared.objects.disk(&disk.meta.name).filter(|now| now.meta.uid == disk.meta.uid)
+        else {
             continue;
-        }
-        let result = async {
-            let ready = ensure(shared, &disk).await?;
-            match disk.spec.size_bytes {
-                Some(wanted) if wanted > ready.size_bytes => {
-                    grow(&ready, wanted).await?;
-                    ensure(shared, &disk).await
-                }
-                _ => Ok(ready),
-            }
         };
-        let made = result.await;
-        if matches!(made, Err(Error::NotYet(_))) {
-            continue;
+        if !is_attended(shared, &disk) {
+            tend(shared, &disk).await;
         }
-        let status = status(&disk, &made);
+    }
+}
+
+fn is_attended(shared: &Shared, disk: &Disk) -> bool {
+    disk.spec.vm.as_ref().is_some_and(|vm| shared.objects.vm(vm).is_some())
+}
+
+/// Makes, grows or removes a disk that no VM takes care of.
+async fn tend(shared: &Shared, disk: &Disk) {
+    if disk.meta.deleted_at.is_some() {
+        if let Err(error) = remove(shared, disk) {
+            tracing::warn!(disk = %disk.meta.name, error = error.told(), "cannot remove a disk");
+        }
+        return;
+    }
+    let result = async {
+        let ready = ensure(shared, disk).await?;
+        match disk.spec.size_bytes {
+            Some(wanted) if wanted > ready.size_bytes => {
+                grow(&ready, wanted).await?;
+                ensure(shared, disk).await
+            }
+            _ => Ok(ready),
+        }
+    };
+    let made = result.await;
+    if !matches!(made, Err(Error::NotYet(_))) {
+        let status = status(disk, &made);
         shared.reporter.status(Kind::Disk, &disk.meta.name, disk.meta.uid, &status);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{Error, Result};
@@ -25,16 +25,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 pub fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = fresh_path(path);
     fresh_file(&fresh, bytes, mode)?.sync_all().map_err(Error::file("write", &fresh))?;
     rename(&fresh, path)
 }
 
 /// As [`write`], for what is compared with what it has to be before each use: it may be lost or torn by a power failure.
 pub fn write_derived(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = fresh_path(path);
     fresh_file(&fresh, bytes, 0o600)?;
     fs::rename(&fresh, path).map_err(Error::file("rename to", path))
+}
+
+/// Keeps the file's own ending: files that differ in nothing else stand beside each other, as a disk and its note.
+pub fn fresh_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
 }
 
 fn fresh_file(path: &Path, bytes: &[u8], mode: u32) -> Result<File> {

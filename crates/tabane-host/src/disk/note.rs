@@ -66,7 +66,7 @@ pub fn remove_files(place: &Path) -> Result<()> {
         let rest = name.strip_prefix(&stem).unwrap_or("?");
         let layer =
             rest.strip_prefix('-').map_or(rest, |r| r.trim_start_matches(|c: char| c.is_ascii_digit()));
-        matches!(layer, ".qcow2" | ".new")
+        matches!(layer, ".qcow2" | ".qcow2.new" | ".json.new" | ".new")
     };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(own) {
@@ -92,7 +92,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("ab.qcow2");
         assert_eq!(layer_path(&place, 12), folder.path().join("ab-12.qcow2"));
-        let own = ["ab.qcow2", "ab-1.qcow2", "ab-12.qcow2", "ab.new", "ab-3.new", "ab.json"];
+        let own = [
+            "ab.qcow2",
+            "ab-1.qcow2",
+            "ab-12.qcow2",
+            "ab.qcow2.new",
+            "ab.json.new",
+            "ab.new",
+            "ab-3.new",
+            "ab.json",
+        ];
         let others = ["abc.qcow2", "ab-x.qcow2", "abc-1.qcow2", "abc.json", "b.qcow2"];
         for name in own.iter().chain(&others) {
             std::fs::write(folder.path().join(name), "x").unwrap();

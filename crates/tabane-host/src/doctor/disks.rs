@@ -62,7 +62,7 @@ fn pool(pool: &Path) -> Vec<Finding> {
     for path in unnamed {
         match extension(path) {
             "qcow2" => findings.push(leftover(path, "a layer that no note names")),
-            "new" => {
+            "new" if path.with_extension("").extension() != Some("json".as_ref()) => {
                 findings.push(leftover(path, "a disk that is being made, or whose making was cut short"))
             }
             _ => {}

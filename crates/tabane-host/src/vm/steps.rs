@@ -146,6 +146,7 @@ impl Driver {
             .objects
             .disk(name)
             .ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
+        let _turn = self.shared.disk_turns.take(object.meta.uid).await;
         let made = self.ensure_disk(inside, &object).await;
         let status = disk::status(&object, &made);
         self.shared.reporter.status(Kind::Disk, name, object.meta.uid, &status);
@@ -549,6 +550,7 @@ impl Driver {
         files::remove(&super::State::path(&self.shared.folders.vms(), self.uid))?;
         for entry in vm.spec.disks.iter().filter_map(|d| d.disk.as_ref()) {
             if let Some(object) = self.shared.objects.disk(entry).filter(|d| d.meta.deleted_at.is_some()) {
+                let _turn = self.shared.disk_turns.take(object.meta.uid).await;
                 disk::remove(&self.shared, &object)?;
             }
         }
