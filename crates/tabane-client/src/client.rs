@@ -26,6 +26,9 @@ pub struct Client {
     target: Target,
 }
 
+/// The body of a request, such as a file.
+pub type Content = reqwest::Body;
+
 /// What every change understands.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Call {
@@ -280,6 +283,18 @@ impl Client {
     pub async fn upload(&self, image: &str, offset_bytes: u64) -> Result<Stream> {
         let path = format!("/v1/images/{}/content", segment(image));
         self.stream(self.request(Method::PUT, &path).query(&[("offset_bytes", offset_bytes)])).await
+    }
+
+    /// Sends a file of a survey. Returns when the server has it on its disk.
+    pub async fn send_survey_file(&self, survey: &str, file: &str, content: Content) -> Result<()> {
+        let path = format!("/v1/surveys/{}/files/{}", segment(survey), segment(file));
+        self.send(self.request(Method::PUT, &path).body(content)).await.map(drop)
+    }
+
+    /// A plan's document, as it is kept.
+    pub async fn plan_document(&self, plan: &str) -> Result<Bytes> {
+        let path = format!("/v1/plans/{}/document", segment(plan));
+        self.send(self.request(Method::GET, &path)).await?.bytes().await.map_err(answer)
     }
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {

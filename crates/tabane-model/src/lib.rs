@@ -25,6 +25,7 @@ mod network;
 mod package;
 mod pci;
 mod plan;
+pub mod planning;
 mod pool;
 mod problem;
 mod quantity;
@@ -72,6 +73,7 @@ pub use plan::{
     ServerPattern, Takeover, Tco, TcoItem, TcoPosition, TcoYear, ThinTrace, UnplacedCause, UnplacedServer,
     Verdict, Wave, WaveKind, plan_schema,
 };
+pub use planning::Survey;
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};
 pub use problem::{Class, Fault, Problem};
 pub use quantity::{Bytes, QuantityError, format_bytes, parse_bytes};

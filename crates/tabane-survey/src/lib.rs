@@ -19,6 +19,6 @@ mod text;
 mod write;
 
 pub use error::{Error, Place, Result};
-pub use folder::read_folder;
+pub use folder::{read_folder, read_folder_within};
 pub use matrix::Matrix;
 pub use text::{read as read_text, replace};

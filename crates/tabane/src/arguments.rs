@@ -16,9 +16,12 @@ use tabane_model::{
 
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
-pub use plan::{PlanCommand, PlanMake, PlanReport, PlanReview, PlanVerify, ReportLanguage};
+pub use plan::{
+    PlanBasis, PlanCommand, PlanCreate, PlanDocument, PlanMake, PlanReport, PlanReview, PlanVerify,
+    ReportLanguage,
+};
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
-pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyRun};
+pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyPush, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tabane_model::Name;
+
+use super::{Change, List, Named, NamedChange};
 
 #[derive(Subcommand)]
 pub enum PlanCommand {
@@ -14,6 +17,18 @@ pub enum PlanCommand {
     Review(PlanReview),
     /// Make a page of a plan for managers and engineers, or tables for spreadsheets
     Report(PlanReport),
+    /// Let the server make a plan of a survey that it keeps
+    Create(Box<PlanCreate>),
+    /// List the server's plans
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show how far a plan of the server is, and what came of it in short
+    Get(Named),
+    /// Fetch a plan of the server as plan.json
+    Document(PlanDocument),
+    /// Delete plans; one that is being made is given up
+    #[command(visible_alias = "rm")]
+    Delete(NamedChange),
 }
 
 #[derive(Args)]
@@ -21,6 +36,16 @@ pub struct PlanMake {
     /// Folder with servers.csv and a matrix for each metric, such as cpu_mhz.csv
     #[arg(long, value_name = "FOLDER")]
     pub traces: PathBuf,
+    #[command(flatten)]
+    pub basis: PlanBasis,
+    /// Where the plan is written
+    #[arg(long, value_name = "plan.json")]
+    pub out: PathBuf,
+}
+
+/// What a plan is made for, besides loads.
+#[derive(Args)]
+pub struct PlanBasis {
     /// Kinds of hosts that may be used
     #[arg(long, value_name = "hosts.toml")]
     pub hosts: PathBuf,
@@ -39,15 +64,35 @@ pub struct PlanMake {
     /// Support matrices, or folders of them: what vendors support on which hypervisor
     #[arg(long, value_name = "FILE|FOLDER")]
     pub support: Vec<PathBuf>,
-    /// Where the plan is written
-    #[arg(long, value_name = "plan.json")]
-    pub out: PathBuf,
     /// Look for better plans so many seconds at most, whatever the policy says
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u32>,
     /// Change the policy for once, such as growth.cpu_percent=40 or reserve=shared
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct PlanCreate {
+    pub name: Name,
+    /// The survey that it is made of
+    #[arg(long)]
+    pub survey: Name,
+    #[command(flatten)]
+    pub basis: PlanBasis,
+    /// What it is for
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub note: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct PlanDocument {
+    pub name: Name,
+    /// Where it is written, in place of standard output
+    #[arg(long, value_name = "plan.json")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]
