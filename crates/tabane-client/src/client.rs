@@ -13,6 +13,7 @@ use tabane_model::{
         CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
         NewToken, RevertRequest,
     },
+    planning::{PlanComparison, Trial, TrialRequest},
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -295,6 +296,17 @@ impl Client {
     pub async fn plan_document(&self, plan: &str) -> Result<Bytes> {
         let path = format!("/v1/plans/{}/document", segment(plan));
         self.send(self.request(Method::GET, &path)).await?.bytes().await.map_err(answer)
+    }
+
+    /// What would be if servers of a plan were on other hosts.
+    pub async fn try_plan(&self, plan: &str, request: &TrialRequest) -> Result<Trial> {
+        let path = format!("/v1/plans/{}/try", segment(plan));
+        self.json(self.request(Method::POST, &path).json(request)).await
+    }
+
+    pub async fn compare_plans(&self, plan: &str, other: &str) -> Result<PlanComparison> {
+        let path = format!("/v1/plans/{}/compare/{}", segment(plan), segment(other));
+        self.json(self.request(Method::GET, &path)).await
     }
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {

@@ -9,6 +9,7 @@
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
 //! what it says, not by what made it.
 
+mod compare;
 mod licences;
 mod make;
 mod needs;
@@ -28,9 +29,10 @@ mod verify;
 
 use thiserror::Error;
 
+pub use compare::compare;
 pub use make::{Request, make};
 pub use review::review;
-pub use verify::{Fault, verify};
+pub use verify::{Bench, Fault, TrialError, verify};
 
 #[derive(Debug, Error)]
 pub enum PlanError {

@@ -10,9 +10,14 @@
 
 mod plan;
 mod survey;
+mod trial;
 
 pub use plan::{PLAN_TIME_LIMIT_S_MAX, Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary};
 pub use survey::{
     SURVEY_BYTES_MAX, SURVEY_FILE_BYTES_MAX, Survey, SurveyFile, SurveyPhase, SurveySpec, SurveyStatus,
     survey_file_name,
+};
+pub use trial::{
+    BreachKind, ComparedHost, MovedServer, PlanComparison, PlanFigures, TRIAL_MOVES_MAX, Trial, TrialBreach,
+    TrialCost, TrialHost, TrialMove, TrialRequest, TrialResource,
 };

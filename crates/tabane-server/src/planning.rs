@@ -21,6 +21,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tabane_core::plan::Bench;
 use tabane_model::{Traces, Uid, planning::SurveyFile};
 use tokio::{
     io::AsyncWriteExt,
@@ -39,6 +40,8 @@ pub struct Planning {
     surveys: PathBuf,
     plans: PathBuf,
     traces: Mutex<Option<Read>>,
+    /// What servers are moved about on.
+    bench: Mutex<Option<(Uid, Instant, Arc<Workbench>)>>,
     /// A file of a survey has arrived.
     pub arrived: Notify,
 }
@@ -47,6 +50,13 @@ struct Read {
     survey: Uid,
     traces: Arc<Traces>,
     used_at: Instant,
+}
+
+/// A plan with what attempts at changing it need.
+pub struct Workbench {
+    pub plan: tabane_model::Plan,
+    pub traces: Arc<Traces>,
+    pub bench: Bench,
 }
 
 /// Taken away again unless it got its name.
@@ -66,7 +76,7 @@ impl Planning {
         for folder in [&surveys, &plans] {
             make_folder(folder).map_err(failed("make", folder))?;
         }
-        Ok(Self { surveys, plans, traces: Mutex::new(None), arrived: Notify::new() })
+        Ok(Self { surveys, plans, traces: Mutex::new(None), bench: Mutex::new(None), arrived: Notify::new() })
     }
 
     fn survey(&self, survey: Uid) -> PathBuf {
@@ -145,8 +155,37 @@ impl Planning {
         Ok(traces)
     }
 
+    /// The bench of a plan that was made of this survey; an error is a sentence.
+    pub async fn bench(
+        &self,
+        plan: Uid,
+        survey: Uid,
+        document: impl AsyncFnOnce() -> Result<tabane_model::Plan>,
+    ) -> Result<Arc<Workbench>> {
+        let mut kept = self.bench.lock().await;
+        if let Some((_, used_at, bench)) = kept.as_mut().filter(|(uid, ..)| *uid == plan) {
+            *used_at = Instant::now();
+            return Ok(bench.clone());
+        }
+        *kept = None;
+        let document = document().await?;
+        let traces = self.traces(survey).await.map_err(Error::Bug)?;
+        let made = tokio::task::spawn_blocking(move || {
+            let bench = Bench::new(&document, &traces).map_err(|error| Error::Bug(chain(&error)))?;
+            Ok::<_, Error>(Arc::new(Workbench { plan: document, traces, bench }))
+        });
+        let bench = made.await.map_err(|error| Error::Bug(error.to_string()))??;
+        *kept = Some((plan, Instant::now(), bench.clone()));
+        Ok(bench)
+    }
+
     /// Lets go of traces that nobody has asked for lately.
     pub async fn forget_idle(&self) {
+        let mut bench = self.bench.lock().await;
+        if bench.as_ref().is_some_and(|(_, used_at, _)| used_at.elapsed() > TRACES_KEPT_FOR) {
+            *bench = None;
+        }
+        drop(bench);
         let mut kept = self.traces.lock().await;
         if kept.as_ref().is_some_and(|kept| kept.used_at.elapsed() > TRACES_KEPT_FOR) {
             *kept = None;

@@ -555,6 +555,23 @@ export interface paths {
         patch: operations["patch_plan"];
         trace?: never;
     };
+    "/v1/plans/{name}/compare/{other}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What differs between two plans of a survey: a PlanComparison */
+        get: operations["compare_plans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/plans/{name}/document": {
         parameters: {
             query?: never;
@@ -583,6 +600,23 @@ export interface paths {
         get: operations["plan_report"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{name}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would be if servers were on other hosts: a TrialRequest for a Trial; nothing is kept */
+        post: operations["try_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1305,6 +1339,8 @@ export interface components {
              */
             watts: number;
         };
+        /** @enum {string} */
+        BreachKind: "overload" | "apart" | "domain" | "together" | "host-type" | "count";
         /** @description A drive for CDs and DVDs, on the SATA controller, where firmware and installers find it. */
         CdDrive: {
             image?: components["schemas"]["Name"] | null;
@@ -1367,6 +1403,15 @@ export interface components {
             snapshot?: components["schemas"]["Name"] | null;
             /** @description Switch them on. */
             start?: boolean;
+        };
+        ComparedHost: {
+            a?: string | null;
+            b?: string | null;
+            /**
+             * Format: int32
+             * @description Servers that are on both.
+             */
+            same: number;
         };
         /** @enum {string} */
         Comparison: "<=" | ">=" | ">";
@@ -2025,6 +2070,12 @@ export interface components {
             id: string;
             to: components["schemas"]["Name"];
         };
+        MovedServer: {
+            /** @description Its host in the one plan; `null`: it has none there. */
+            a?: string | null;
+            b?: string | null;
+            server: string;
+        };
         /** @description One DNS label, lower case. */
         Name: string;
         /** @description A network that nics of VMs are plugged into. */
@@ -2310,6 +2361,15 @@ export interface components {
             spec: components["schemas"]["PlanSpec"];
             status?: components["schemas"]["PlanStatus"];
         };
+        /** @description What differs between two plans. */
+        PlanComparison: {
+            a: components["schemas"]["PlanFigures"];
+            b: components["schemas"]["PlanFigures"];
+            /** @description Hosts of both, each beside the one that shares the most servers with it. */
+            hosts: components["schemas"]["ComparedHost"][];
+            /** @description Servers that are not on the host beside theirs. */
+            moved: components["schemas"]["MovedServer"][];
+        };
         /** @description A resource over time. */
         PlanCurve: {
             resource: string;
@@ -2352,6 +2412,31 @@ export interface components {
             version: number;
             /** @description How it is introduced, the pilot first. */
             waves?: components["schemas"]["Wave"][];
+        };
+        PlanFigures: {
+            /** Format: double */
+            cost: number;
+            /** Format: double */
+            fill: number;
+            /**
+             * Format: int32
+             * @description Spare ones not counted.
+             */
+            hosts: number;
+            /**
+             * Format: double
+             * @description Where the plan counts licences.
+             */
+            licences?: number | null;
+            /** Format: int32 */
+            lower_bound_hosts: number;
+            name: string;
+            /** Format: double */
+            predicted_overload_share?: number | null;
+            /** Format: int32 */
+            spare_hosts: number;
+            /** Format: int32 */
+            unplaced: number;
         };
         /** @description Over so many years: what is bought once counts once, what is paid each year or month as often as that is. */
         PlanLicences: {
@@ -3108,6 +3193,99 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         TokenStatus: Record<string, never>;
+        /** @description What would be. Nothing of it is kept. */
+        Trial: {
+            /** @description Rules between hosts that are not kept. */
+            breaches: components["schemas"]["TrialBreach"][];
+            cost: components["schemas"]["TrialCost"];
+            /** @description Whether every constraint and rule is kept by the hosts that are touched. */
+            fits: boolean;
+            /** @description Hosts that a server leaves or goes to. */
+            hosts: components["schemas"]["TrialHost"][];
+            /**
+             * @description Whether as many failures are absorbed as the plan promises; `null` where the reserve is shared: takeovers are found
+             *     when a plan is made.
+             */
+            reserve_holds?: boolean | null;
+        };
+        TrialBreach: {
+            kind: components["schemas"]["BreachKind"];
+            /** @description Servers, or the name of the rule or of the type of hosts, or the resource. */
+            names: string[];
+            text: string;
+        };
+        TrialCost: {
+            /** @description That licences are counted in. */
+            currency?: string | null;
+            /** Format: double */
+            hosts_after: number;
+            /**
+             * Format: double
+             * @description Of all hosts, spare ones included.
+             */
+            hosts_before: number;
+            /** Format: double */
+            licences_after?: number | null;
+            /**
+             * Format: double
+             * @description Where the plan counts licences.
+             */
+            licences_before?: number | null;
+        };
+        TrialHost: {
+            breaches: components["schemas"]["TrialBreach"][];
+            curves: components["schemas"]["PlanCurve"][];
+            fits: boolean;
+            host_type: string;
+            id: string;
+            /** Format: double */
+            overload_probability?: number | null;
+            /**
+             * Format: double
+             * @description Estimated in the same way before and after; `null` where the traces are too short to tell.
+             */
+            overload_probability_before?: number | null;
+            /**
+             * Format: double
+             * @description The share of moments of these traces at which the servers ask for more than the host has.
+             */
+            overload_share: number;
+            resources: components["schemas"]["TrialResource"][];
+            servers: string[];
+        };
+        TrialMove: {
+            /** @description A host of the plan that does not stand by, or one that is new. */
+            host: string;
+            /** @description Of a host that is new. */
+            host_type?: string | null;
+            server: string;
+        };
+        TrialRequest: {
+            /** @description In this order: of one server the last move counts. */
+            moves: components["schemas"]["TrialMove"][];
+        };
+        TrialResource: {
+            /**
+             * Format: int64
+             * @description When the peak begins.
+             */
+            at_unix: number;
+            /**
+             * Format: int32
+             * @description What the host has.
+             */
+            capacity: number;
+            /** Format: int64 */
+            peak: number;
+            /** Format: int64 */
+            peak_before: number;
+            /**
+             * Format: int32
+             * @description The most that is planned for.
+             */
+            planned: number;
+            resource: string;
+        };
         /** @description Why a server has no host. */
         UnplacedCause: {
             /** @enum {string} */
@@ -5558,6 +5736,38 @@ export interface operations {
             };
         };
     };
+    compare_plans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+                /** @description Name of the other plan. */
+                other: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     plan_document: {
         parameters: {
             query?: never;
@@ -5589,6 +5799,36 @@ export interface operations {
         };
     };
     plan_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_plan: {
         parameters: {
             query?: never;
             header?: never;

@@ -80,6 +80,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/surveys/{name}/files/{file}", put(planning::receive))
         .route("/v1/plans/{name}/document", get(planning::document))
         .route("/v1/plans/{name}/report", get(planning::report))
+        .route("/v1/plans/{name}/try", post(planning::attempt))
+        .route("/v1/plans/{name}/compare/{other}", get(planning::compare))
         .route("/v1/vms/{name}/metrics", get(metrics::of_vm))
         .route("/v1/hosts/{name}/metrics", get(metrics::of_host))
         .route("/v1/metrics/vms", get(metrics::of_vms))

@@ -28,6 +28,9 @@ use utoipa::{
     tabane_model::Survey,
     tabane_model::planning::Plan,
     tabane_model::Plan,
+    tabane_model::planning::TrialRequest,
+    tabane_model::planning::Trial,
+    tabane_model::planning::PlanComparison,
     tabane_model::Problem,
     api::Change,
     api::ExecRequest,
@@ -191,6 +194,18 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "upload_survey",
         "Send a file of a survey, as the body, of the size that the survey says",
     ),
+    (
+        "/v1/plans/{name}/try",
+        HttpMethod::Post,
+        "try_plan",
+        "What would be if servers were on other hosts: a TrialRequest for a Trial; nothing is kept",
+    ),
+    (
+        "/v1/plans/{name}/compare/{other}",
+        HttpMethod::Get,
+        "compare_plans",
+        "What differs between two plans of a survey: a PlanComparison",
+    ),
     ("/v1/plans/{name}/document", HttpMethod::Get, "plan_document", "The plan as a document: a PlanDocument"),
     (
         "/v1/plans/{name}/report",
@@ -352,6 +367,7 @@ fn named_in(path: &str) -> Vec<Parameter> {
         ("{name}", "name", "Name of the object."),
         ("{id}", "id", "Identity of the stream or export."),
         ("{file}", "file", "Name of the file."),
+        ("{other}", "other", "Name of the other plan."),
     ];
     let named = known.into_iter().filter(|(pattern, ..)| path.contains(pattern));
     named.map(|(_, name, told)| parameter(name, ParameterIn::Path, Type::String, told)).collect()

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
+    body::Bytes,
     extract::{Path, Query, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use tabane_core::plan::TrialError;
 use tabane_model::{
     Kind, Survey,
-    planning::{Plan, PlanPhase, SurveyPhase},
+    planning::{Plan, PlanComparison, PlanPhase, SurveyPhase, TRIAL_MOVES_MAX, Trial, TrialRequest},
 };
 use tabane_report::Language;
 
+use super::crud::body;
 use crate::{Error, Result, app::App, auth::Caller, planning};
 
 /// The page brings its own style, and nothing else may run or be fetched.
@@ -87,6 +91,65 @@ pub async fn report(
     let page = page.map_err(|error| Error::Bug(error.to_string()))?;
     let kind = (header::CONTENT_TYPE, "text/html; charset=utf-8");
     Ok(([kind, (header::CONTENT_SECURITY_POLICY, REPORT_POLICY)], page).into_response())
+}
+
+/// What would be if servers were on other hosts. Nothing of it is kept.
+pub async fn attempt(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Trial>> {
+    caller.may_read(Kind::Plan)?;
+    let request: TrialRequest = body(&bytes)?;
+    if request.moves.len() > TRIAL_MOVES_MAX {
+        let hint = format!("move {TRIAL_MOVES_MAX} at most; for more, make another plan");
+        return Err(Error::fault("moves", "these are too many", hint));
+    }
+    let plan = app.cache.expect::<Plan>(&name)?;
+    let survey = app.cache.expect::<Survey>(plan.spec.survey.as_str())?;
+    let bench =
+        app.planning.bench(plan.meta.uid, survey.meta.uid, async || parsed(&app, &name).await).await?;
+    let tried = move || bench.bench.attempt(&bench.plan, &bench.traces, &request.moves);
+    let tried = tokio::task::spawn_blocking(tried).await.map_err(|error| Error::Bug(error.to_string()))?;
+    tried.map(Json).map_err(|error| {
+        let (field, hint) = match &error {
+            TrialError::UnknownServer { at, .. } => {
+                (format!("moves[{at}].server"), "use a server that has a host in the plan, or lacks one")
+            }
+            TrialError::UnknownHost { at, .. } => (
+                format!("moves[{at}].host"),
+                "use a host that does not stand by, or give a `host_type` for a new one",
+            ),
+            TrialError::UnknownType { at, .. } => {
+                (format!("moves[{at}].host_type"), "use a type of hosts of the plan")
+            }
+            TrialError::Plan(_) => return Error::Bug(planning::chain(&error)),
+        };
+        Error::fault(field, error.to_string(), hint)
+    })
+}
+
+/// What differs between two plans.
+pub async fn compare(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((name, other)): Path<(String, String)>,
+) -> Result<Json<PlanComparison>> {
+    caller.may_read(Kind::Plan)?;
+    let [a, b] = [&name, &other].map(|name| app.cache.expect::<Plan>(name));
+    let (a, b) = (a?, b?);
+    if a.spec.survey != b.spec.survey {
+        return Err(Error::Refused {
+            code: "other_survey",
+            detail: format!("{name} is a plan of the survey {}, {other} of {}", a.spec.survey, b.spec.survey),
+            hint: "compare plans of the same survey".into(),
+        });
+    }
+    let (a, b) = (parsed(&app, &name).await?, parsed(&app, &other).await?);
+    let compared = move || tabane_core::plan::compare((&name, &a), (&other, &b));
+    let compared = tokio::task::spawn_blocking(compared).await;
+    compared.map(Json).map_err(|error| Error::Bug(error.to_string()))
 }
 
 async fn read(app: &App, name: &str) -> Result<Vec<u8>> {

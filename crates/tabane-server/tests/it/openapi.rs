@@ -38,6 +38,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/plans/{name}", "get put patch delete"),
     ("/v1/plans/{name}/document", "get"),
     ("/v1/plans/{name}/report", "get"),
+    ("/v1/plans/{name}/try", "post"),
+    ("/v1/plans/{name}/compare/{other}", "get"),
     ("/v1/vms/{name}/start", "post"),
     ("/v1/vms/{name}/shutdown", "post"),
     ("/v1/vms/{name}/force-off", "post"),
@@ -101,6 +103,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
         let path = path
             .replace("{name}", "none")
             .replace("{file}", "servers.csv")
+            .replace("{other}", "none")
             .replace("{id}", "01890000-0000-7000-8000-000000000000");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let known = methods.split(' ').any(|m| m.eq_ignore_ascii_case(method));

@@ -140,6 +140,49 @@ async fn a_survey_is_sent_and_a_plan_of_it_is_made_and_kept() {
 }
 
 #[tokio::test]
+async fn servers_are_moved_about_and_plans_compared_and_nothing_is_kept() {
+    let world = World::new().await;
+    ready(&world, "may", &Files::of(&[(40, 40), (40, 40), (40, 40), (40, 40)])).await;
+    world.post("/v1/plans", &plan("p1", "may", 1)).await.expect(201);
+    world.post("/v1/plans/p1/try", &json!({ "moves": [] })).await.problem(409, "plan_not_ready");
+    made(&world, "p1").await;
+    let document = world.get("/v1/plans/p1/document").await.json();
+    let (one, other) = (&document["hosts"][0], &document["hosts"][1]);
+    let revision = world.settled().await;
+    let moves = json!({ "moves": [{ "server": other["servers"][0], "host": "n", "host_type": "r1" }] });
+    let trial = world.post("/v1/plans/p1/try", &moves).await.expect(200).json();
+    assert_eq!(trial["hosts"].as_array().unwrap().len(), 2, "{trial}");
+    assert_eq!((&trial["fits"], &trial["cost"]["hosts_after"]), (&json!(true), &json!(20_000.0)));
+    let moves = json!({ "moves": [
+        { "server": other["servers"][0], "host": one["id"] },
+        { "server": other["servers"][1], "host": one["id"] },
+    ] });
+    let trial = world.post("/v1/plans/p1/try", &moves).await.expect(200).json();
+    assert_eq!((&trial["fits"], &trial["cost"]["hosts_after"]), (&json!(false), &json!(10_000.0)));
+    let text = trial["hosts"][0]["breaches"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("host-001 would have to carry"), "{text}");
+    let unknown = json!({ "moves": [{ "server": "s0", "host": "host-77" }] });
+    let refused = world.post("/v1/plans/p1/try", &unknown).await.problem(400, "invalid_object");
+    assert_eq!(refused.field.as_deref(), Some("moves[0].host"));
+    let many = vec![json!({ "server": "s0", "host": "host-001" }); 1_001];
+    world.post("/v1/plans/p1/try", &json!({ "moves": many })).await.problem(400, "invalid_object");
+    assert_eq!(world.settled().await, revision, "something was written");
+    assert_eq!(world.get("/v1/plans/p1/document").await.json(), document);
+
+    let mut grown = plan("grown", "may", 1);
+    grown["spec"]["policy"]["growth"] = json!({ "cpu_percent": 100 });
+    world.post("/v1/plans", &grown).await.expect(201);
+    made(&world, "grown").await;
+    let compared = world.get("/v1/plans/p1/compare/grown").await.expect(200).json();
+    assert_eq!((&compared["a"]["hosts"], &compared["b"]["name"]), (&json!(2), &json!("grown")));
+    assert!(compared["b"]["hosts"].as_u64() > Some(2), "{compared}");
+    assert!(!compared["moved"].as_array().unwrap().is_empty());
+    ready(&world, "june", &Files::of(&[(40, 10)])).await;
+    world.post("/v1/plans", &plan("other", "june", 1)).await.expect(201);
+    world.get("/v1/plans/p1/compare/other").await.problem(409, "other_survey");
+}
+
+#[tokio::test]
 async fn files_are_those_that_were_named_whole_and_once() {
     let world = World::new().await;
     let files = Files::of(&[(40, 10)]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use tabane_model::Name;
+use tabane_model::{Name, planning::TrialMove};
 
 use super::{Change, List, Named, NamedChange};
 
@@ -26,6 +26,10 @@ pub enum PlanCommand {
     Get(Named),
     /// Fetch a plan of the server as plan.json
     Document(PlanDocument),
+    /// Say what would be if servers of a plan were on other hosts; nothing is kept
+    Try(PlanTry),
+    /// Say what differs between two plans of a survey
+    Compare(PlanCompare),
     /// Delete plans; one that is being made is given up
     #[command(visible_alias = "rm")]
     Delete(NamedChange),
@@ -85,6 +89,27 @@ pub struct PlanCreate {
     pub note: String,
     #[command(flatten)]
     pub change: Change,
+}
+
+#[derive(Args)]
+pub struct PlanTry {
+    pub name: Name,
+    /// Where a server goes: SERVER=HOST, or SERVER=HOST:TYPE for a new host of this type
+    #[arg(long = "move", required = true, value_name = "SERVER=HOST[:TYPE]", value_parser = trial_move)]
+    pub moves: Vec<TrialMove>,
+}
+
+fn trial_move(text: &str) -> Result<TrialMove, String> {
+    let (server, host) = text.split_once('=').ok_or("write SERVER=HOST")?;
+    let (host, host_type) =
+        host.split_once(':').map_or((host, None), |(host, kind)| (host, Some(kind.into())));
+    Ok(TrialMove { server: server.into(), host: host.into(), host_type })
+}
+
+#[derive(Args)]
+pub struct PlanCompare {
+    pub name: Name,
+    pub other: Name,
 }
 
 #[derive(Args)]

@@ -1,6 +1,7 @@
 //! Plans are made and judged here, from files and without any server; or by the server, of what it keeps.
 
 mod catalogues;
+mod changes;
 mod create;
 mod policy;
 mod report;
@@ -47,6 +48,8 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
         PlanCommand::List(list) => objects::list::<planning::Plan>(context, &list).await.map(|()| DONE),
         PlanCommand::Get(named) => objects::get::<planning::Plan>(context, &named.name).await.map(|()| DONE),
         PlanCommand::Document(document) => create::document(context, &document).await.map(|()| DONE),
+        PlanCommand::Try(attempt) => changes::attempt(context, attempt).await,
+        PlanCommand::Compare(compare) => changes::compare(context, &compare).await.map(|()| DONE),
         PlanCommand::Delete(named) => objects::delete::<planning::Plan>(context, &named).await.map(|()| DONE),
     }
 }

@@ -124,9 +124,17 @@ fn a_folder_is_pushed_and_planned_and_the_plan_survives_a_kill() {
     let proved = alone.ok(&["plan", "verify", "plan.json", "--traces", "may"]);
     assert!(proved.starts_with("proved: 12 servers on 12 hosts"), "{proved}");
 
+    let moved = alone.run(&["plan", "try", "p1", "--move", "s0=host-002"]);
+    assert!(!moved.status.success(), "two of them never share a host: {}", moved.all_text());
+    assert!(moved.stdout_text().contains("breach: host-002 would have to carry"), "{}", moved.all_text());
+    let moved = alone.ok(&["plan", "try", "p1", "--move", "s0=new:r1"]);
+    assert!(moved.contains("cost of hosts: 65000 -> 65000"), "{moved}");
+
     // What is created and waited for in one go; then everything goes.
     let made = alone.ok(&[&CREATE[..], &["p2", "--time-limit", "1", "--wait", "ready"]].concat());
     assert!(made.lines().nth(1).unwrap().starts_with("p2"), "{made}");
+    let compared = alone.ok(&["plan", "compare", "p1", "p2"]);
+    assert!(compared.contains("no server is elsewhere"), "{compared}");
     let used = alone.run(&["survey", "delete", "may"]);
     assert!(used.all_text().contains("stands on the survey may"), "{}", used.all_text());
     alone.ok(&["plan", "delete", "p1", "p2"]);
