@@ -115,6 +115,28 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   await expect(page.getByRole("row", { name: /^Hosts/ })).toHaveText(`Hosts${figures.a.hosts}${figures.b.hosts}`);
   await accessible(page, "/plans/first-2/compare");
 
+  // The pilot runs; without facts it does not pass, and is called back.
+  await open(page, "/plans/first/waves");
+  const pilot = page.getByRole("article", { name: "pilot" });
+  await expect(pilot).toContainText("planned");
+  await pilot.getByRole("button", { name: "Begin" }).click();
+  await expect(pilot).toContainText("running");
+  await pilot.getByRole("button", { name: "Review" }).click();
+  await dialog.getByRole("button", { name: /Measured since/ }).click();
+  await page.getByRole("option", { name: "january" }).click();
+  await dialog.getByRole("textbox", { name: "Migrations that failed" }).fill("0");
+  await accessible(page, "the dialog of a review");
+  await dialog.getByRole("button", { name: "Review", exact: true }).click();
+  await expect(pilot).toContainText("Not passed yet");
+  await expect(pilot).toContainText("Guests that answer");
+  await accessible(page, "/plans/first/waves");
+  await pilot.getByRole("button", { name: "Done" }).click();
+  await expect(page.getByRole("region", { name: "Messages" })).toContainText("not all of its gates have passed");
+  await pilot.getByRole("button", { name: "Actions for pilot" }).click();
+  await page.getByRole("menuitem", { name: "Roll back" }).click();
+  await expect(pilot).toContainText("rolled back");
+  expect(JSON.parse(tabane("wave", "get", "first-pilot", "-o", "json")).spec.state).toBe("rolled-back");
+
   // A survey stays as long as a plan stands on it.
   await open(page, "/surveys");
   await page.getByRole("button", { name: "Actions for january" }).click();
@@ -125,13 +147,14 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   expect(complaints.filter((told) => !told.includes("409"))).toEqual([]);
 
   // On a phone, too, everything is beneath each other.
-  for (const [path, width] of [["/plans", 1280], ["/surveys", 1280], ["/plans", 390], ["/plans/first", 390], ["/plans/first/what-if", 390], ["/plans/first/compare", 390]] as const) {
+  for (const [path, width] of [["/plans", 1280], ["/surveys", 1280], ["/plans", 390], ["/plans/first", 390], ["/plans/first/what-if", 390], ["/plans/first/compare", 390], ["/plans/first/waves", 390]] as const) {
     await page.setViewportSize({ width, height: 844 });
     await open(page, path);
     await page.waitForTimeout(400);
     const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     expect(tooWide, `${path} scrolls sideways at ${width}`).toBeLessThanOrEqual(0);
   }
+  tabane("wave", "delete", "first-pilot");
   tabane("plan", "delete", "first", "first-2");
   tabane("survey", "delete", "january");
 });

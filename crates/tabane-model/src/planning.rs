@@ -1,7 +1,7 @@
 //! Planning as objects of the API: surveys whose files the server keeps, and plans that it makes of them.
 //!
 //! ```text
-//!   Survey {files} ─► files are sent ─► read ─► ready ─► Plan {survey, hosts, policy} ─► made ─► its document
+//!   Survey {files} ─► files are sent ─► read ─► ready ─► Plan {survey, hosts, policy} ─► made ─► its document ─► Wave {plan, state}
 //! ```
 //!
 //! The document that comes of it, [`crate::Plan`], is the same that the command line makes of files.
@@ -11,6 +11,7 @@
 mod plan;
 mod survey;
 mod trial;
+mod wave;
 
 pub use plan::{PLAN_TIME_LIMIT_S_MAX, Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary};
 pub use survey::{
@@ -21,3 +22,4 @@ pub use trial::{
     BreachKind, ComparedHost, MovedServer, PlanComparison, PlanFigures, TRIAL_MOVES_MAX, Trial, TrialBreach,
     TrialCost, TrialHost, TrialMove, TrialRequest, TrialResource,
 };
+pub use wave::{Wave, WaveReview, WaveSpec, WaveState, WaveStatus};

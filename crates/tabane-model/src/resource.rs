@@ -23,10 +23,11 @@ pub enum Kind {
     Flavor,
     Survey,
     Plan,
+    Wave,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Vm,
         Self::Image,
         Self::Disk,
@@ -39,6 +40,7 @@ impl Kind {
         Self::Flavor,
         Self::Survey,
         Self::Plan,
+        Self::Wave,
     ];
 
     pub fn singular(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Flavor => "flavor",
             Self::Survey => "survey",
             Self::Plan => "plan",
+            Self::Wave => "wave",
         }
     }
 
@@ -73,6 +76,7 @@ impl Kind {
             Self::Flavor => "flavors",
             Self::Survey => "surveys",
             Self::Plan => "plans",
+            Self::Wave => "waves",
         }
     }
 }

@@ -147,6 +147,7 @@ impl Server {
         until_stop(&app, &tasks, control::expiry::run(app.clone()));
         until_stop(&app, &tasks, control::surveys::run(app.clone()));
         until_stop(&app, &tasks, control::plans::run(app.clone()));
+        until_stop(&app, &tasks, control::waves::run(app.clone()));
         until_stop(&app, &tasks, metrics::run(app.clone()));
 
         let router = api::router(app.clone());

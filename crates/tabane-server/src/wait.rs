@@ -132,6 +132,11 @@ impl Until {
                 plan.status.phase == PlanPhase::Ready,
                 (plan.status.phase == PlanPhase::Failed).then(|| plan.status.message.clone()),
             ),
+            Object::Wave(wave) => self.ready(
+                wave.spec.review == wave.status.reviewed,
+                (wave.spec.review == wave.status.reviewed && !wave.status.message.is_empty())
+                    .then(|| wave.status.message.clone()),
+            ),
             Object::Host(host) => self.ready(host.status.phase == tabane_model::HostPhase::Ready, None),
             _ => Ok(self == Self::Ready),
         }

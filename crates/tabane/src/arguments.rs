@@ -6,6 +6,7 @@ mod plan;
 mod snapshot;
 mod survey;
 mod template;
+mod wave;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -23,6 +24,7 @@ pub use plan::{
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
 pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyPush, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
+pub use wave::{WaveCommand, WaveReviewed};
 
 #[derive(Parser)]
 #[command(name = "tabane", version, about = "Server virtualization: measure, plan, move, run, protect, watch, serve", long_about = None)]
@@ -97,6 +99,9 @@ pub enum Command {
     /// Plans: which servers go onto which hosts
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Waves: plans as they are carried out, through their gates
+    #[command(subcommand)]
+    Wave(WaveCommand),
     /// What happened
     #[command(subcommand)]
     Event(EventCommand),

@@ -5,9 +5,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 use tabane_model::{
-    Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Survey, Token, Vm,
-    format_bytes,
-    planning::{Plan, PlanSummary},
+    Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Survey, Token, Verdict,
+    Vm, format_bytes,
+    planning::{Plan, PlanSummary, Wave},
 };
 
 use crate::arguments::Form;
@@ -240,6 +240,26 @@ impl Row for Plan {
             counted(|summary| summary.spare_hosts),
             counted(|summary| summary.unplaced),
             or_dash(summary.map(|summary| summary.cost)),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+impl Row for Wave {
+    const HEADERS: &'static [&'static str] = &["NAME", "STATE", "PLAN", "WAVE", "REVIEW", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let verdict = self.verdict().map(|verdict| match verdict {
+            Verdict::Pass => "passes",
+            Verdict::Wait => "waits",
+            Verdict::Stop => "says stop",
+            Verdict::RollBack => "says roll back",
+        });
+        vec![
+            self.meta.name.to_string(),
+            self.phase().into(),
+            self.spec.plan.to_string(),
+            self.spec.wave.clone(),
+            if self.status.message.is_empty() { or_dash(verdict) } else { self.status.message.clone() },
             age(self.meta.created_at),
         ]
     }

@@ -30,6 +30,7 @@ export interface Kinds {
   flavor: Flavor;
   survey: Schemas["Survey"];
   plan: Schemas["Plan"];
+  wave: Schemas["Wave"];
 }
 export type Kind = keyof Kinds;
 
@@ -46,6 +47,7 @@ export const PLURAL: Record<Kind, string> = {
   flavor: "flavors",
   survey: "surveys",
   plan: "plans",
+  wave: "waves",
 };
 
 export function path(kind: Kind, name?: string, action?: string): string {

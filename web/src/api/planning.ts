@@ -13,6 +13,8 @@ export type Trial = Schemas["Trial"];
 export type TrialHost = Schemas["TrialHost"];
 export type TrialMove = Schemas["TrialMove"];
 export type TrialBreach = Schemas["TrialBreach"];
+export type Wave = Schemas["Wave"];
+export type PlannedWave = Schemas["PlannedWave"];
 export type PlanComparison = Schemas["PlanComparison"];
 export type PlanFigures = Schemas["PlanFigures"];
 

@@ -1153,6 +1153,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/waves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch waves */
+        get: operations["list_waves"];
+        put?: never;
+        /** Create a wave */
+        post: operations["create_wave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/waves/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a wave, or wait for it */
+        get: operations["get_wave"];
+        /** Replace labels and spec of a wave */
+        put: operations["put_wave"];
+        post?: never;
+        /** Delete a wave */
+        delete: operations["delete_wave"];
+        options?: never;
+        head?: never;
+        /** Change a wave by JSON merge patch (RFC 7396) */
+        patch: operations["patch_wave"];
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1953,6 +1991,15 @@ export interface components {
             agent: string;
             name: components["schemas"]["Name"];
         };
+        JudgedGate: {
+            gate: components["schemas"]["Gate"];
+            holds?: boolean | null;
+            /**
+             * Format: double
+             * @description `null` if nothing is known of it.
+             */
+            value?: number | null;
+        };
         /** @description Servers that never share a host, or a failure domain. */
         KeepApart: {
             across?: components["schemas"]["Across"];
@@ -1968,7 +2015,7 @@ export interface components {
          * @description The kinds of objects that the API serves.
          * @enum {string}
          */
-        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor" | "survey" | "plan";
+        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor" | "survey" | "plan" | "wave";
         Lack: {
             /** Format: int32 */
             needed: number;
@@ -2411,7 +2458,7 @@ export interface components {
             /** Format: int32 */
             version: number;
             /** @description How it is introduced, the pilot first. */
-            waves?: components["schemas"]["Wave"][];
+            waves?: components["schemas"]["PlannedWave"][];
         };
         PlanFigures: {
             /** Format: double */
@@ -2694,11 +2741,8 @@ export interface components {
              * @description Servers without a host.
              */
             unplaced: number;
-            /**
-             * Format: int32
-             * @description Pilot and waves.
-             */
-            waves: number;
+            /** @description Names of its pilot and waves, in the order in which they are carried out. */
+            waves: string[];
         };
         PlannedHost: {
             /** @description The same over time: the most in each of equal parts of the time line, in thousandths of what the host has. */
@@ -2717,6 +2761,23 @@ export interface components {
             servers: string[];
             /** @description It stands by for others that fail. */
             spare?: boolean;
+        };
+        /** @description A step of the introduction. The first one is the pilot. */
+        PlannedWave: {
+            /** @description Where servers go when a host fails after this wave, where the reserve is shared. Of the last one: see the plan. */
+            failover?: components["schemas"]["Failover"][];
+            /**
+             * Format: int32
+             * @description Days from the beginning of the pilot, if each wave takes as long as it is watched.
+             */
+            first_day: number;
+            kind: components["schemas"]["WaveKind"];
+            /** Format: double */
+            labour_hours: number;
+            name: string;
+            /** @description Hosts that have to be there, besides those of earlier waves. */
+            new_hosts: string[];
+            servers: string[];
         };
         /** @description A pool of storage for disks. */
         Pool: {
@@ -2873,6 +2934,29 @@ export interface components {
             /** @description Start from the disks alone, although the snapshot has the memory. */
             disks_only?: boolean;
             snapshot: components["schemas"]["Name"];
+        };
+        Review: {
+            gates: components["schemas"]["JudgedGate"][];
+            hosts: components["schemas"]["ReviewedHost"][];
+            /** @description Of those that have moved, servers of which nothing was measured since: nothing that is measured can hold without them. */
+            unmeasured: string[];
+            verdict: components["schemas"]["Verdict"];
+            wave: string;
+        };
+        /** @description A host with those servers on it that have moved so far. */
+        ReviewedHost: {
+            host: string;
+            peaks: components["schemas"]["ReviewedPeak"][];
+            /** Format: int32 */
+            servers: number;
+        };
+        /** @description As shares of what the host has. */
+        ReviewedPeak: {
+            /** Format: double */
+            measured: number;
+            /** Format: double */
+            planned: number;
+            resource: string;
         };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin" | "join" | "host";
@@ -3348,6 +3432,8 @@ export interface components {
         UsageList: {
             items: components["schemas"]["Usage"][];
         };
+        /** @enum {string} */
+        Verdict: "pass" | "wait" | "stop" | "roll_back";
         /** @description A virtual machine. */
         Vm: {
             meta: components["schemas"]["Meta"];
@@ -3480,28 +3566,41 @@ export interface components {
             snapshot?: components["schemas"]["Name"] | null;
             started_at?: string | null;
         };
-        /** @description A step of the introduction. The first one is the pilot. */
+        /** @description A wave of a plan that is carried out. */
         Wave: {
-            /** @description Where servers go when a host fails after this wave, where the reserve is shared. Of the last one: see the plan. */
-            failover?: components["schemas"]["Failover"][];
-            /**
-             * Format: int32
-             * @description Days from the beginning of the pilot, if each wave takes as long as it is watched.
-             */
-            first_day: number;
-            kind: components["schemas"]["WaveKind"];
-            /** Format: double */
-            labour_hours: number;
-            name: string;
-            /** @description Hosts that have to be there, besides those of earlier waves. */
-            new_hosts: string[];
-            servers: string[];
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["WaveSpec"];
+            status?: components["schemas"]["WaveStatus"];
         };
         /**
          * @description Why these servers.
          * @enum {string}
          */
         WaveKind: "pilot" | "wave" | "critical";
+        WaveReview: {
+            /** @description What traces do not tell, by the metrics of the plan's gates. */
+            facts?: {
+                [key: string]: number;
+            };
+            /** @description A survey of what was measured since the servers have moved. */
+            measured: components["schemas"]["Name"];
+        };
+        WaveSpec: {
+            note?: string;
+            plan: components["schemas"]["Name"];
+            review?: components["schemas"]["WaveReview"] | null;
+            state?: components["schemas"]["WaveState"];
+            /** @description As the plan names it, such as `pilot`. */
+            wave: string;
+        };
+        /** @enum {string} */
+        WaveState: "planned" | "running" | "done" | "stopped" | "rolled-back";
+        WaveStatus: {
+            /** @description Why there is no review. */
+            message?: string;
+            review?: components["schemas"]["Review"] | null;
+            reviewed?: components["schemas"]["WaveReview"] | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -7770,6 +7869,277 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_waves: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Wave"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_wave: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Wave"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_wave: {
+        parameters: {
+            query?: {
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_wave: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Wave"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_wave: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_wave: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wave"];
+                };
             };
             /** @description What went wrong and what to do next. */
             default: {

@@ -14,11 +14,13 @@ import { Page } from "~/shell/Page";
 import { Compare } from "./plan/Compare";
 import { Explorer } from "./plan/Explorer";
 import { WhatIf } from "./plan/WhatIf";
+import { Waves } from "./plan/Waves";
 import { PlanState, share } from "./plan/words";
 
 function cliOf(tab: string, name: string): string[] {
   switch (tab) {
     case "what-if": return [];
+    case "waves": return [`tabane wave create NAME --plan ${name} --wave pilot`, "tabane wave review NAME --measured SURVEY --facts facts.toml"];
     case "compare": return [`tabane plan compare ${name} OTHER`];
     default: return [`tabane plan try ${name} --move SERVER=HOST`, `tabane plan document ${name} --out plan.json`];
   }
@@ -39,7 +41,7 @@ export function PlanPage() {
     );
   }
   const phase = plan.status?.phase ?? "pending";
-  const tabs = [{ id: "hosts", name: t`Hosts` }, ...(change ? [{ id: "what-if", name: t`What if` }] : []), { id: "compare", name: t`Compare` }];
+  const tabs = [{ id: "hosts", name: t`Hosts` }, ...(change ? [{ id: "what-if", name: t`What if` }] : []), { id: "compare", name: t`Compare` }, { id: "waves", name: t`Waves` }];
   const at = tabs.find((entry) => entry.id === tab)?.id ?? "hosts";
   const ready = phase === "ready";
   return (
@@ -50,6 +52,7 @@ export function PlanPage() {
           <TabLinks label={t`Parts of the plan`} to="/plans/$name/{-$tab}" name={name} tabs={tabs} at={at} />
           {at === "hosts" ? <Hosts key={plan.meta.uid} plan={plan} /> : null}
           {at === "what-if" ? <WhatIf key={plan.meta.uid} plan={plan} /> : null}
+          {at === "waves" ? <Waves key={plan.meta.uid} plan={plan} /> : null}
           {at === "compare" ? <Compare key={plan.meta.uid} plan={plan} /> : null}
         </>
       ) : (

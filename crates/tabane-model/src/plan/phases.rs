@@ -84,6 +84,7 @@ impl Phases {
 
 /// A step of the introduction. The first one is the pilot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlannedWave)]
 pub struct Wave {
     pub name: String,
     pub servers: Vec<String>,

@@ -99,8 +99,8 @@ pub struct PlanSummary {
     pub fill: f64,
     /// `null` where the traces are too short to tell.
     pub predicted_overload_share: Option<f64>,
-    /// Pilot and waves.
-    pub waves: u32,
+    /// Names of its pilot and waves, in the order in which they are carried out.
+    pub waves: Vec<String>,
 }
 
 impl PlanSummary {
@@ -118,7 +118,7 @@ impl PlanSummary {
             cost: plan.cost,
             fill: plan.assumptions.fill,
             predicted_overload_share: plan.predicted_overload_share,
-            waves: count(plan.waves.len()),
+            waves: plan.waves.iter().map(|wave| wave.name.clone()).collect(),
         }
     }
 }

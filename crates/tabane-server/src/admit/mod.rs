@@ -9,6 +9,7 @@ mod others;
 mod planning;
 pub mod snapshot;
 mod vm;
+mod wave;
 
 pub use vm::{DEFAULT_POOL, release_addresses};
 

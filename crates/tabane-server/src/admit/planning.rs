@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tabane_model::{Survey, planning::Plan};
+use tabane_model::{
+    Survey,
+    planning::{Plan, Wave},
+};
 
 use super::{Admit, Removal, referred};
 use crate::{Error, Result, app::App, commit::Change};
@@ -26,8 +29,21 @@ impl Admit for Survey {
                 detail: format!("the plan {} stands on the survey {name}", plan.meta.name),
                 hint: "delete its plans first".into(),
             }),
-            None => Ok(Removal::Now),
+            None => {
+                used_by(app, |wave| wave.spec.review.as_ref().is_some_and(|review| review.measured == *name))
+            }
         }
+    }
+}
+
+/// Whether a wave refers to what is to go.
+fn used_by(app: &App, refers: impl Fn(&Wave) -> bool) -> Result<Removal> {
+    match app.cache.all::<Wave>().into_iter().find(|wave| refers(wave)) {
+        Some(wave) => Err(Error::InUse {
+            detail: format!("the wave {} refers to it", wave.meta.name),
+            hint: "delete its waves first".into(),
+        }),
+        None => Ok(Removal::Now),
     }
 }
 
@@ -46,7 +62,7 @@ impl Admit for Plan {
         Err(Error::fault("spec", "of a plan only the note can be changed", hint))
     }
 
-    fn remove(_: &Arc<App>, _: &Self, _: &mut Change<'_>) -> Result<Removal> {
-        Ok(Removal::Now)
+    fn remove(app: &Arc<App>, plan: &Self, _: &mut Change<'_>) -> Result<Removal> {
+        used_by(app, |wave| wave.spec.plan == plan.meta.name)
     }
 }

@@ -12,7 +12,7 @@ pub mod images;
 mod metrics;
 pub mod openapi;
 mod packages;
-mod planning;
+pub mod planning;
 mod sessions;
 pub mod snapshots;
 mod sockets;
@@ -31,7 +31,7 @@ use axum::{
 };
 use tabane_model::{
     Class, Disk, Event, Flavor, Host, Image, Kind, Network, Pool, Problem, Snapshot, Survey, Token, Vm,
-    planning::Plan,
+    planning::{Plan, Wave},
 };
 
 use crate::{admit::Admit, app::App, console, session};
@@ -54,6 +54,7 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Snapshot>(router);
     router = resource::<Survey>(router);
     router = resource::<Plan>(router);
+    router = resource::<Wave>(router);
     router = router
         .route("/v1/tokens", get(crud::list::<Token>).post(tokens::create))
         .route("/v1/tokens/{name}", get(crud::get::<Token>).delete(crud::delete::<Token>))

@@ -27,6 +27,7 @@ use utoipa::{
     tabane_model::Snapshot,
     tabane_model::Survey,
     tabane_model::planning::Plan,
+    tabane_model::planning::Wave,
     tabane_model::Plan,
     tabane_model::planning::TrialRequest,
     tabane_model::planning::Trial,
@@ -269,6 +270,7 @@ fn schema_name(kind: Kind) -> &'static str {
         Kind::Snapshot => "Snapshot",
         Kind::Survey => "Survey",
         Kind::Plan => "Plan",
+        Kind::Wave => "Wave",
     }
 }
 

@@ -165,7 +165,7 @@ async fn read(app: &App, name: &str) -> Result<Vec<u8>> {
     tokio::fs::read(&path).await.map_err(|source| Error::File { action: "read", path, source })
 }
 
-async fn parsed(app: &App, name: &str) -> Result<tabane_model::Plan> {
+pub async fn parsed(app: &App, name: &str) -> Result<tabane_model::Plan> {
     let bytes = read(app, name).await?;
     serde_json::from_slice(&bytes).map_err(|error| Error::Bug(format!("the document of {name}: {error}")))
 }

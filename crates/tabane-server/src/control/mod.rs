@@ -6,6 +6,7 @@ pub mod liveness;
 pub mod placement;
 pub mod plans;
 pub mod surveys;
+pub mod waves;
 
 use std::{collections::HashMap, sync::Mutex, time::Instant};
 

@@ -37,3 +37,4 @@ mod streams;
 mod vnc;
 mod waits;
 mod watches;
+mod waves;

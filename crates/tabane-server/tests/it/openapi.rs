@@ -40,6 +40,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/plans/{name}/report", "get"),
     ("/v1/plans/{name}/try", "post"),
     ("/v1/plans/{name}/compare/{other}", "get"),
+    ("/v1/waves", "get post"),
+    ("/v1/waves/{name}", "get put patch delete"),
     ("/v1/vms/{name}/start", "post"),
     ("/v1/vms/{name}/shutdown", "post"),
     ("/v1/vms/{name}/force-off", "post"),

@@ -58,7 +58,7 @@ impl Files {
     }
 }
 
-fn plan(name: &str, survey: &str, time_limit_s: u32) -> Value {
+pub fn plan(name: &str, survey: &str, time_limit_s: u32) -> Value {
     let host = json!({ "name": "r1", "cpu_cores": 16, "cpu_mhz": HOST_CPU_MHZ, "memory_mib": HOST_MEMORY_MIB, "price": 5000.0 });
     let policy = json!({ "memory": "active", "time_limit_s": time_limit_s });
     json!({ "meta": { "name": name }, "spec": { "survey": survey, "hosts": [host], "policy": policy } })
@@ -76,12 +76,12 @@ async fn push(world: &World, name: &str, files: &Files) {
     }
 }
 
-async fn ready(world: &World, name: &str, files: &Files) -> Survey {
+pub async fn ready(world: &World, name: &str, files: &Files) -> Survey {
     push(world, name, files).await;
     world.until::<Survey>(name, |survey| survey.status.phase == SurveyPhase::Ready).await
 }
 
-async fn made(world: &World, name: &str) -> Plan {
+pub async fn made(world: &World, name: &str) -> Plan {
     world.get(&format!("/v1/plans/{name}?wait=ready&timeout_s=60")).await.expect(200);
     world.read(name).await
 }

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 use tabane_client::{Call, Client};
 use tabane_model::{
-    Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Survey, Vm, planning::Plan,
+    Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Survey, Vm,
+    planning::{Plan, Wave},
 };
 
 use crate::{arguments::Apply, context::Context};
@@ -40,6 +41,7 @@ pub async fn run(context: &Context, apply: &Apply) -> Result<()> {
             Kind::Host => one::<Host>(&client, written, apply).await?,
             Kind::Survey => one::<Survey>(&client, written, apply).await?,
             Kind::Plan => one::<Plan>(&client, written, apply).await?,
+            Kind::Wave => one::<Wave>(&client, written, apply).await?,
             Kind::Snapshot => one::<Snapshot>(&client, written, apply).await?,
             Kind::Event | Kind::Token => bail!("a {kind} is not made from a file"),
         }

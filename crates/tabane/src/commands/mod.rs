@@ -21,6 +21,7 @@ mod template;
 mod token;
 mod upload;
 mod vm;
+mod wave;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Host(command) => host(&context, command).await?,
         Command::Survey(command) => survey::run(&context, command).await?,
         Command::Plan(command) => return plan::run(&context, command).await,
+        Command::Wave(command) => wave::run(&context, command).await?,
         Command::Event(EventCommand::List { about, watch }) => {
             let fields = about.map(|about| format!("about={about}"));
             objects::list::<Event>(&context, &List { labels: None, fields, watch }).await?;

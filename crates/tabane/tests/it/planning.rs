@@ -137,6 +137,21 @@ fn a_folder_is_pushed_and_planned_and_the_plan_survives_a_kill() {
     assert!(compared.contains("no server is elsewhere"), "{compared}");
     let used = alone.run(&["survey", "delete", "may"]);
     assert!(used.all_text().contains("stands on the survey may"), "{}", used.all_text());
+    alone.ok(&["wave", "create", "w1", "--plan", "p1", "--wave", "pilot"]);
+    alone.ok(&["wave", "run", "w1"]);
+    let facts = "migrations_failed_share = 0\nguests_answering_share = 0.5\n";
+    std::fs::write(alone.folder.path().join("facts.toml"), facts).unwrap();
+    let review = ["wave", "review", "w1", "--measured", "may", "--facts", "facts.toml", "--wait", "ready"];
+    let reviewed = alone.ok(&review);
+    assert!(reviewed.contains("says roll back"), "{reviewed}");
+    // What is not stated any more does not count any more.
+    std::fs::write(alone.folder.path().join("facts.toml"), "migrations_failed_share = 0\n").unwrap();
+    let reviewed = alone.ok(&review);
+    assert!(reviewed.contains("waits"), "{reviewed}");
+    let early = alone.run(&["wave", "done", "w1"]);
+    assert!(early.all_text().contains("guests_answering_share"), "{}", early.all_text());
+    alone.ok(&["wave", "roll-back", "w1"]);
+    alone.ok(&["wave", "delete", "w1"]);
     alone.ok(&["plan", "delete", "p1", "p2"]);
     alone.ok(&["survey", "delete", "may"]);
 }

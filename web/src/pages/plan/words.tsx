@@ -46,3 +46,20 @@ export function PlanState({ plan }: { plan: Plan }) {
   const told = phase === "making" ? (cost ? <Trans>{cost} after {turns} attempts, {seconds} s</Trans> : <Trans>a first plan, {seconds} s</Trans>) : message;
   return <span className="inline-flex items-center gap-2 min-w-0 max-w-full"><Phase phase={phase} /><span className="truncate text-muted" title={message}>{told}</span></span>;
 }
+
+/** What gates ask for. */
+export function useMetric() {
+  const { t } = useLingui();
+  const words: Record<string, string> = {
+    migrations_failed_share: t`Migrations that failed`, guests_answering_share: t`Guests that answer`, critical_alerts: t`Critical alerts`,
+    backups_failed_share: t`Backups that failed`, sources_switched_off_share: t`Old servers switched off`, saving_realised_share: t`Savings realised`,
+    days_watched: t`Days watched`, host_overloaded_share: t`Time overloaded`, cpu_peak_over_planned: t`CPU peak to plan`, memory_peak_over_planned: t`Memory peak to plan`,
+  };
+  return (name: string) => words[name] ?? name;
+}
+
+export function useVerdict() {
+  const { t } = useLingui();
+  const words = { pass: t`The next wave may begin`, wait: t`Not passed yet`, stop: t`Stop: move no further server`, roll_back: t`Roll back` };
+  return (verdict: keyof typeof words) => words[verdict];
+}

@@ -1,0 +1,122 @@
+//! Waves go one after the other, and on only through their gates.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tabane_model::{Verdict, planning::Wave};
+use tabane_server::{Config, Server};
+
+use crate::{
+    planning::{Files, made, plan, ready},
+    raw,
+    world::{World, config},
+};
+
+fn wave(name: &str, of: &str) -> Value {
+    json!({ "meta": { "name": name }, "spec": { "plan": "p1", "wave": of } })
+}
+
+fn state(state: &str) -> Value {
+    json!({ "spec": { "state": state } })
+}
+
+/// Everything that traces do not tell went well.
+fn facts() -> Value {
+    json!({
+        "migrations_failed_share": 0.0, "guests_answering_share": 1.0, "critical_alerts": 0.0,
+        "backups_failed_share": 0.0, "sources_switched_off_share": 1.0, "saving_realised_share": 1.0,
+    })
+}
+
+fn review(measured: &str, facts: Value) -> Value {
+    json!({ "spec": { "review": { "measured": measured, "facts": facts } } })
+}
+
+/// A plan of three waves; what was measured since as planned, and far busier.
+async fn world() -> (World, Vec<String>) {
+    let world = World::new().await;
+    ready(&world, "may", &Files::of(&[(30, 40); 6])).await;
+    ready(&world, "since", &Files::of(&[(30, 40); 6])).await;
+    ready(&world, "busy", &Files::of(&[(39, 40); 6])).await;
+    let mut asked = plan("p1", "may", 1);
+    asked["spec"]["policy"]["phases"] = json!({ "pilot_servers": 2, "wave_servers": 2, "watch_days": 1 });
+    world.post("/v1/plans", &asked).await.expect(201);
+    let waves = made(&world, "p1").await.status.summary.unwrap().waves;
+    assert_eq!(waves.len(), 3, "{waves:?}");
+    (world, waves)
+}
+
+#[tokio::test]
+async fn a_wave_is_done_when_its_gates_have_passed_and_then_the_next_may_run() {
+    let (world, names) = world().await;
+    world.post("/v1/waves", &wave("w1", &names[0])).await.expect(201);
+    world.post("/v1/waves", &wave("w2", &names[1])).await.expect(201);
+    world.post("/v1/waves", &wave("w9", "wave-99")).await.problem(400, "invalid_object");
+    world.post("/v1/waves", &wave("again", &names[0])).await.problem(409, "in_use");
+    world.patch("/v1/waves/w2", &state("running")).await.problem(409, "wave_turn");
+    world.patch("/v1/waves/w1", &state("done")).await.problem(409, "wave_state");
+    world.patch("/v1/waves/w1", &review("since", facts())).await.problem(409, "wave_state");
+    world.patch("/v1/waves/w1", &state("running")).await.expect(200);
+    world.patch("/v1/waves/w1", &state("done")).await.problem(409, "gates_not_passed");
+
+    // What is not known lets nothing pass.
+    let wait = "/v1/waves/w1?wait=ready&timeout_s=30";
+    world.patch(wait, &review("since", json!({}))).await.expect(200);
+    assert_eq!(world.read::<Wave>("w1").await.verdict(), Some(Verdict::Wait));
+    let refused = world.patch("/v1/waves/w1", &state("done")).await.problem(409, "gates_not_passed");
+    assert!(refused.detail.contains("migrations_failed_share"), "{refused:?}");
+    world.patch(wait, &review("since", json!({ "weather": 1.0 }))).await.problem(409, "wait_failed");
+    let told = world.read::<Wave>("w1").await.status.message;
+    assert!(told.contains("weather is nothing to be stated"), "{told}");
+    world.patch("/v1/waves/w1", &json!({ "spec": { "review": null } })).await.expect(200);
+    world.patch(wait, &review("since", facts())).await.expect(200);
+
+    // What has passed has passed, also for a server that was started anew.
+    let World { server, store, folder, .. } = world;
+    server.stop().await;
+    let server = Server::start(config(folder.path(), 60_000), Arc::clone(&store)).await.unwrap();
+    let socket = Config::socket(folder.path());
+    let patch = async |name: &str, change: Value| {
+        let body = serde_json::to_vec(&change).unwrap();
+        raw::ask(&socket, "PATCH", &format!("/v1/waves/{name}"), &[], Some(&body)).await
+    };
+    patch("w1", state("done")).await.expect(200);
+    patch("w1", state("running")).await.problem(409, "wave_state");
+    patch("w2", state("running")).await.expect(200);
+    // What came later goes first.
+    patch("w1", state("rolled-back")).await.problem(409, "in_use");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_wave_that_is_too_busy_is_not_gone_on_with_and_holds_up_the_rest() {
+    let (world, names) = world().await;
+    for (name, of) in [("w1", &names[0]), ("w2", &names[1])] {
+        world.post("/v1/waves", &wave(name, of)).await.expect(201);
+    }
+    world.patch("/v1/waves/w1", &state("running")).await.expect(200);
+    let wait = "/v1/waves/w1?wait=ready&timeout_s=30";
+    world.patch(wait, &review("busy", facts())).await.expect(200);
+    let judged: Wave = world.read("w1").await;
+    assert_eq!(judged.verdict(), Some(Verdict::Stop), "{judged:?}");
+    world.patch("/v1/waves/w1", &state("done")).await.problem(409, "gates_not_passed");
+    world.patch("/v1/waves/w1", &state("stopped")).await.expect(200);
+    world.patch("/v1/waves/w1", &state("running")).await.problem(409, "gates_not_passed");
+    world.patch("/v1/waves/w2", &state("running")).await.problem(409, "wave_turn");
+    // Measured again, it is as planned, and goes on.
+    world.patch(wait, &review("since", facts())).await.expect(200);
+    world.patch("/v1/waves/w1", &state("running")).await.expect(200);
+    world.patch("/v1/waves/w1", &state("rolled-back")).await.expect(200);
+    world.patch("/v1/waves/w2", &state("running")).await.problem(409, "wave_turn");
+
+    for path in ["/v1/plans/p1", "/v1/surveys/since"] {
+        world.delete(path).await.problem(409, "in_use");
+    }
+    world.patch("/v1/waves/w1", &state("planned")).await.expect(200);
+    world.patch("/v1/waves/w1", &state("running")).await.expect(200);
+    world.delete("/v1/waves/w1").await.problem(409, "in_use");
+    world.patch("/v1/waves/w1", &state("rolled-back")).await.expect(200);
+    for path in ["/v1/waves/w1", "/v1/waves/w2", "/v1/plans/p1", "/v1/surveys/since"] {
+        world.delete(path).await.expect(204);
+    }
+}
