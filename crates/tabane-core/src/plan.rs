@@ -9,17 +9,20 @@
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
 //! what it says, not by what made it.
 
+mod compare;
 mod licences;
 mod make;
 mod needs;
 mod peaks;
 mod phases;
 mod quality;
+mod replan;
 mod reserve;
 mod review;
 mod risk;
 mod rules;
 mod setting;
+mod since;
 mod spare;
 mod supported;
 mod tco;
@@ -28,8 +31,11 @@ mod verify;
 
 use thiserror::Error;
 
+pub use compare::compare;
 pub use make::{Request, make};
+pub use replan::replan;
 pub use review::review;
+pub use since::since;
 pub use verify::{Fault, verify};
 
 #[derive(Debug, Error)]
@@ -60,6 +66,10 @@ pub enum PlanError {
         "{0} has moved, and is not in the traces that the plan was made from: name that folder with --traces"
     )]
     NotInTraces(String),
+    #[error(
+        "one folder has a sample every {planned} s and the other every {measured} s: both have to be the same part of a week"
+    )]
+    Steps { planned: u32, measured: u32 },
     #[error("{0} is nothing to be stated: no gate of the plan asks for it, or the traces tell it")]
     UnknownFact(String),
     #[error("costs are stated in {0} and in {1}: give all in one currency")]

@@ -61,9 +61,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::TooShort { days_min } => {
             format!("測定データが {days_min} 日に満たないため、ホストが過負荷になる頻度は分かりません。")
         }
-        PlanNote::NoMargin { held_out_share } => format!(
-            "試したどの余裕でも許容値を満たせません。測定期間の後半では、ホスト標本の {} が過負荷でした。",
-            percent(*held_out_share)
+        PlanNote::NoMargin { expected_share } => format!(
+            "試したどの余裕でも許容値を満たせません。ホスト標本の {} が過負荷になると見込まれます。",
+            percent(*expected_share)
         ),
         PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
             "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"

@@ -16,7 +16,9 @@ use tabane_model::{
 
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
-pub use plan::{PlanCommand, PlanMake, PlanReport, PlanReview, PlanVerify, ReportLanguage};
+pub use plan::{
+    PlanCommand, PlanCompare, PlanMake, PlanReplan, PlanReport, PlanReview, PlanVerify, ReportLanguage,
+};
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
 pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};

@@ -1,11 +1,21 @@
 //! How often a host will have less than its servers ask for.
 //!
-//! Two questions, two answers. *Is the margin right?* The plan is made of the earlier half of the time line and judged on
-//! the later half, which it has not seen; the fill is lowered until that keeps the accepted share. *How likely is each
-//! host to be short?* Servers of a host meet in the same way never again, so their days are shifted against each other at
-//! random, many times, and the moments are counted at which the sum is more than the host has: a block bootstrap
-//! (Künsch, "The jackknife and the bootstrap for general stationary observations", 1989) that keeps each server's own days
-//! and what time of day they are busy at.
+//! Two questions. *Is the margin right?* Three judges are asked, and their mean is what is expected of a plan:
+//!
+//! ```text
+//!   a plan of the earlier half, by the later half            ──┐
+//!   a plan of the earlier two thirds, by the last third        ├─► mean
+//!   a plan of everything, by days that are shifted at random ──┘
+//! ```
+//!
+//! The first two see what they were not made from, and know less than the plan that is made in the end: they say too much.
+//! The third knows everything, and not that loads rise together: it says too little. The fill is lowered until the mean keeps
+//! the accepted share.
+//!
+//! *How likely is each host to be short?* Servers of a host meet in the same way never again, so their days are shifted against
+//! each other at random, many times, and the moments are counted at which the sum is more than the host has: a block
+//! bootstrap (Künsch, "The jackknife and the bootstrap for general stationary observations", 1989) that keeps each server's
+//! own days and what time of day they are busy at.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tabane_model::{Grid, HostType};
@@ -18,47 +28,105 @@ pub(super) const DAYS_MIN: usize = 4;
 const DAY_S: usize = 86_400;
 /// Fills that are tried, as parts of the policy's own.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
-const ROUNDS: usize = 40;
+/// For each host.
+pub(super) const ROUNDS: usize = 40;
+/// All hosts together need fewer than each of them.
+const ROUNDS_OF_JUDGE: usize = 10;
 /// Attempts at better plans: what is judged has to be as tight as what is made.
 const TURNS: u64 = 4_000;
 
-/// A fill, and the share of overloaded host-samples that it had on loads it was not made from.
+/// A fill, and the share of overloaded host-samples that is expected with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Margin {
     pub fill: f64,
-    pub held_out: f64,
+    pub expected: f64,
 }
 
-/// The largest fill that keeps the accepted share on the later half; the smallest one if none does. `None` if the traces
-/// are too short to say.
+/// The largest fill that is expected to keep the accepted share; the smallest one if none is. `None` if the traces are too
+/// short to say.
 pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
-    let grid = setting.traces.grid;
-    if !is_long_enough(grid) {
-        return Ok(None);
-    }
-    let (earlier, later) = (setting.demand(0..grid.bins / 2), setting.demand(grid.bins / 2..grid.bins));
+    let Some(judges) = Judges::new(setting) else { return Ok(None) };
     let policy = setting.policy;
     let (mut last, mut left_out): (Option<Margin>, Option<usize>) = (None, None);
-    for part in FILLS {
+    for (at, part) in FILLS.into_iter().enumerate() {
         let fill = policy.fill_max * part;
-        let problem = setting.problem(earlier.clone(), policy.objective, fill)?;
-        let packing = match setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS) {
+        // Of the last fill everything is asked, since it is taken whatever comes of it.
+        let enough = if at + 1 < FILLS.len() { policy.overload_share } else { f64::INFINITY };
+        let judged = match judges.judge(fill, enough) {
             // What stays together fits no host that is filled so little: the last margin has to do.
             Err(PlanError::Clash(_)) if last.is_some() => break,
-            packing => packing?,
+            judged => judged?,
         };
         // Nor may a margin push out who fits otherwise.
-        let most = *left_out.get_or_insert(packing.unplaced.len());
-        if packing.unplaced.len() > most {
+        let most = *left_out.get_or_insert(judged.unplaced);
+        if judged.unplaced > most {
             break;
         }
-        let held_out = overloaded_share(&later, &packing, &capacities(setting.hosts, &setting.resources));
-        last = Some(Margin { fill, held_out });
-        if held_out <= policy.overload_share {
-            break;
+        last = Some(Margin { fill, expected: judged.expected });
+        if judged.expected <= policy.overload_share {
+            return Ok(last);
         }
     }
-    Ok(last)
+    // Of a fill that was given up early not everything was asked.
+    let Some(margin) = last else { return Ok(None) };
+    Ok(Some(Margin { expected: judges.judge(margin.fill, f64::INFINITY)?.expected, ..margin }))
+}
+
+/// What is expected of plans with this fill. `None` if the traces are too short to say.
+pub(super) fn expected(setting: &Setting<'_>, fill: f64) -> Result<Option<f64>, PlanError> {
+    let Some(judges) = Judges::new(setting) else { return Ok(None) };
+    Ok(Some(judges.judge(fill, f64::INFINITY)?.expected))
+}
+
+struct Judges<'a> {
+    setting: &'a Setting<'a>,
+    capacities: Vec<Vec<u32>>,
+    all: Demand,
+    /// What plans are made from, and what they are judged by.
+    parts: [(Demand, Demand); 2],
+}
+
+struct Judged {
+    expected: f64,
+    unplaced: usize,
+}
+
+impl<'a> Judges<'a> {
+    fn new(setting: &'a Setting<'a>) -> Option<Self> {
+        let bins = setting.traces.grid.bins;
+        let part = |until: usize| (setting.demand(0..until), setting.demand(until..bins));
+        is_long_enough(setting.traces.grid).then(|| Self {
+            setting,
+            capacities: capacities(setting.hosts, &setting.resources),
+            all: setting.demand(0..bins),
+            parts: [part(bins / 2), part(bins * 2 / 3)],
+        })
+    }
+
+    /// If it is more than `enough`, not all judges are asked, and it is only so much that it is more.
+    fn judge(&self, fill: f64, enough: f64) -> Result<Judged, PlanError> {
+        const JUDGES: f64 = 3.0;
+        let mut judged = Judged { expected: 0.0, unplaced: 0 };
+        for (earlier, later) in &self.parts {
+            let packing = self.packed(earlier, fill)?;
+            judged.unplaced = judged.unplaced.max(packing.unplaced.len());
+            judged.expected += overloaded_share(later, &packing, &self.capacities) / JUDGES;
+            if judged.expected > enough {
+                return Ok(judged);
+            }
+        }
+        let packing = self.packed(&self.all, fill)?;
+        let (step_s, seed) = (self.setting.traces.grid.step_s, self.setting.policy.seed);
+        let hosts = probabilities(&self.all, &packing, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
+        let hosts = hosts.unwrap_or_default();
+        judged.expected += hosts.iter().sum::<f64>() / hosts.len().max(1) as f64 / JUDGES;
+        Ok(judged)
+    }
+
+    fn packed(&self, demand: &Demand, fill: f64) -> Result<Packing, PlanError> {
+        let problem = self.setting.problem(demand.clone(), self.setting.policy.objective, fill)?;
+        self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
+    }
 }
 
 /// Whether a time line can be halved into days that plan and days that judge.
@@ -122,6 +190,7 @@ pub(super) fn probabilities(
     capacities: &[Vec<u32>],
     step_s: u32,
     seed: u64,
+    rounds: usize,
 ) -> Option<Vec<f64>> {
     let moments = moments(demand);
     let day = DAY_S / step_s as usize;
@@ -132,14 +201,14 @@ pub(super) fn probabilities(
     let mut random = SmallRng::seed_from_u64(seed);
     let of = |host: &crate::pack::Packed| {
         let mut count = 0;
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let shifts: Vec<usize> =
                 host.servers.iter().map(|_| random.random_range(0..days) * day).collect();
             let mut over = vec![false; moments];
             mark(demand, &host.servers, &capacities[host.kind], &mut over, |place| shifts[place]);
             count += over.into_iter().filter(|over| *over).count();
         }
-        count as f64 / (ROUNDS * moments) as f64
+        count as f64 / (rounds * moments) as f64
     };
     Some(packing.hosts.iter().map(of).collect())
 }

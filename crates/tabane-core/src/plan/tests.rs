@@ -11,6 +11,7 @@ use tabane_model::{
 use super::*;
 
 mod licences;
+mod replan;
 mod review;
 mod rules;
 mod supported;

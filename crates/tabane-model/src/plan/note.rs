@@ -15,7 +15,7 @@ pub enum PlanNote {
     /// The traces are too short to say how often hosts will be overloaded.
     TooShort { days_min: u32 },
     /// No margin that was tried keeps the accepted share.
-    NoMargin { held_out_share: f64 },
+    NoMargin { expected_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
     /// Of so many servers too little is known; `data_quality.thin` says which.
@@ -36,10 +36,10 @@ impl std::fmt::Display for PlanNote {
                 f,
                 "The traces are shorter than {days_min} days: how often hosts will be overloaded is not known."
             ),
-            Self::NoMargin { held_out_share } => write!(
+            Self::NoMargin { expected_share } => write!(
                 f,
-                "No margin that was tried keeps the accepted share: on the later half of the traces {:.4} % of host-samples were overloaded.",
-                held_out_share * 100.0
+                "No margin that was tried keeps the accepted share: {:.4} % of host-samples are expected to be overloaded.",
+                expected_share * 100.0
             ),
             Self::Thin { servers } => write!(
                 f,

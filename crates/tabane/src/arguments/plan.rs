@@ -12,6 +12,10 @@ pub enum PlanCommand {
     Verify(PlanVerify),
     /// Compare what was planned with what was measured after a wave, and say whether the next one may begin
     Review(PlanReview),
+    /// Go on with a plan after some waves, by as few moves as can be
+    Replan(PlanReplan),
+    /// Tell in what two plans differ, and who is on another host
+    Compare(PlanCompare),
     /// Make a page of a plan for managers and engineers, or tables for spreadsheets
     Report(PlanReport),
 }
@@ -73,6 +77,38 @@ pub struct PlanReview {
     /// What traces do not tell, by the metrics of the gates: migrations_failed_share = 0
     #[arg(long, value_name = "facts.toml")]
     pub facts: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct PlanReplan {
+    pub plan: PathBuf,
+    /// The last wave that is over, such as pilot or wave-2; without it nothing has moved yet
+    #[arg(long, value_name = "WAVE")]
+    pub done: Option<String>,
+    /// The folder that the plan was made from, or a newer one
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+    /// What was measured of the servers since they have moved: where it is more than was planned, it counts
+    #[arg(long, value_name = "FOLDER", requires = "combined")]
+    pub measured: Option<PathBuf>,
+    /// Where the loads are written that the new plan is made from, to prove it by
+    #[arg(long, value_name = "FOLDER", requires = "measured")]
+    pub combined: Option<PathBuf>,
+    /// Kinds of hosts that may be used from now on, in place of the plan's
+    #[arg(long, value_name = "hosts.toml")]
+    pub hosts: Option<PathBuf>,
+    /// What is accepted from now on, in place of the plan's policy
+    #[arg(long, value_name = "policy.toml")]
+    pub policy: Option<PathBuf>,
+    /// Where the new plan is written
+    #[arg(long, value_name = "plan.json")]
+    pub out: PathBuf,
+}
+
+#[derive(Args)]
+pub struct PlanCompare {
+    pub first: PathBuf,
+    pub second: PathBuf,
 }
 
 #[derive(Args)]

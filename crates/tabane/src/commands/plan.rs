@@ -1,7 +1,9 @@
 //! Plans are made and judged here, from files; no server is asked.
 
 mod catalogues;
+mod compare;
 mod policy;
+mod replan;
 mod report;
 mod review;
 
@@ -39,6 +41,11 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
             let form = context.form()?;
             tokio::task::spawn_blocking(move || review::run(form, &arguments)).await?
         }
+        PlanCommand::Replan(arguments) => {
+            let form = context.form()?;
+            tokio::task::spawn_blocking(move || replan::run(form, &arguments)).await?
+        }
+        PlanCommand::Compare(arguments) => compare::run(context.form()?, &arguments),
         PlanCommand::Report(report) => report::run(&report),
     }
 }
@@ -202,7 +209,7 @@ fn tell(plan: &Plan) {
     }
     match plan.predicted_overload_share {
         Some(share) => println!(
-            "overloaded: {:.4} % of host-samples that the plan had not seen, at {:.0} % of a host; accepted: {:.4} %",
+            "overloaded: {:.4} % of host-samples are expected to be, at {:.0} % of a host; accepted: {:.4} %",
             share * 100.0,
             plan.assumptions.fill * 100.0,
             plan.assumptions.policy.overload_share * 100.0

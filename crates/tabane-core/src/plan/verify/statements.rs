@@ -38,7 +38,7 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
         }
         Some(share) if !(0.0..=1.0).contains(&share) => fault("the share that it predicts is none"),
         Some(share) if share > policy.overload_share => {
-            if !has(&|note| *note == PlanNote::NoMargin { held_out_share: share }) {
+            if !has(&|note| *note == PlanNote::NoMargin { expected_share: share }) {
                 fault("it does not say that no margin keeps the accepted share");
             }
         }
