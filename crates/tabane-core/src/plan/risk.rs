@@ -193,22 +193,25 @@ pub(super) fn probabilities(
     rounds: usize,
 ) -> Option<Vec<f64>> {
     let moments = moments(demand);
-    let day = DAY_S / step_s as usize;
-    let days = moments.checked_div(day)?;
+    let step_s = step_s as usize;
+    let days = moments * step_s / DAY_S;
     if days < DAYS_MIN {
         return None;
     }
-    let mut random = SmallRng::seed_from_u64(seed);
-    let of = |host: &crate::pack::Packed| {
+    let of = |(at, host): (usize, &crate::pack::Packed)| {
+        // By its servers alone, in whatever order they are named, so that it can be found again.
+        let mut random = SmallRng::seed_from_u64(seed.wrapping_add(at as u64));
+        let mut servers = host.servers.clone();
+        servers.sort_unstable();
         let mut count = 0;
         for _ in 0..rounds {
             let shifts: Vec<usize> =
-                host.servers.iter().map(|_| random.random_range(0..days) * day).collect();
+                servers.iter().map(|_| random.random_range(0..days) * DAY_S / step_s).collect();
             let mut over = vec![false; moments];
-            mark(demand, &host.servers, &capacities[host.kind], &mut over, |place| shifts[place]);
+            mark(demand, &servers, &capacities[host.kind], &mut over, |place| shifts[place]);
             count += over.into_iter().filter(|over| *over).count();
         }
         count as f64 / (rounds * moments) as f64
     };
-    Some(packing.hosts.iter().map(of).collect())
+    Some(packing.hosts.iter().enumerate().map(of).collect())
 }

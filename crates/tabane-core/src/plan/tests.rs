@@ -94,6 +94,12 @@ fn servers_that_are_never_busy_together_share_a_host() {
     assert!(plan.lower_bound.cost >= 10.0 && plan.lower_bound.cost <= plan.cost, "{}", plan.lower_bound.cost);
     // Their days are alike, so no shift makes them meet.
     assert_eq!(used[0].overload_probability, Some(0.0));
+    for told in [Some(0.5), None] {
+        let mut changed = plan.clone();
+        changed.hosts[0].overload_probability = told;
+        let faults = verify(&changed, &traces);
+        assert_eq!(faults[0].to_string(), "host-001 is overloaded more or less often than it says");
+    }
 }
 
 #[test]
