@@ -71,6 +71,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::Thin { servers } => format!(
             "測定期間が短い、または欠測が多いサーバーが {servers} 台あります。「測定データ」の節を見てください。"
         ),
+        PlanNote::DiskSpaceUnknown { servers } => format!(
+            "{servers} 台のサーバーのディスク使用量が分からず、0 として計算しました。servers.csv の disk_gib に記入してください。"
+        ),
         PlanNote::NotAbsorbed { failures: 1, host } => {
             format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))
         }

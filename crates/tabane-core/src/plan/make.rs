@@ -117,6 +117,10 @@ impl<'a> Begun<'a> {
         if !quality.thin.is_empty() {
             notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });
         }
+        let servers = needs::space_unknown(traces, &setting.servers, kinds);
+        if servers > 0 {
+            notes.push(PlanNote::DiskSpaceUnknown { servers });
+        }
         let (names, resources) = (setting.names(), &setting.resources);
         let probabilities = risk::probabilities(
             problem.demand(),

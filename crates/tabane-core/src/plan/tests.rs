@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tabane_model::{
-    Gaps, Grid, HostType, HostTypes, MemoryBasis, Metric, NO_SAMPLE, Objective, Plan, PlanPolicy, Source,
-    Traces,
+    Gaps, Grid, Growth, HostType, HostTypes, MemoryBasis, Metric, NO_SAMPLE, Objective, Plan, PlanNote,
+    PlanPolicy, Source, Traces,
 };
 
 use super::*;
@@ -51,6 +51,7 @@ fn hosts() -> HostTypes {
         cpu_cores: 8,
         cpu_mhz,
         memory_mib,
+        disk_gib: None,
         disk_kbs: None,
         disk_iops: None,
         net_kbs: None,
@@ -266,4 +267,49 @@ fn what_a_plan_says_of_itself_is_proved_too() {
         });
     };
     assert!(rejected(&forgotten).contains("s0 is named 2 times"));
+}
+
+#[test]
+fn disk_space_is_a_resource_where_it_is_known_and_limited() {
+    let mut traces = traces(8);
+    let spacious = made(&traces, &policy());
+    let mut hosts = hosts();
+    hosts.host_type.iter_mut().for_each(|kind| kind.disk_gib = Some(1_000));
+    let policy = PlanPolicy { growth: Growth { disk_space_percent: 10.0, ..Growth::default() }, ..policy() };
+    let planned = |traces: &Traces| {
+        let request = request(&hosts, &policy, None);
+        let plan = make(traces, request, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap();
+        let faults: Vec<String> = verify(&plan, traces).iter().map(ToString::to_string).collect();
+        assert!(faults.is_empty(), "{faults:?}");
+        plan
+    };
+    let unknown = |plan: &Plan| {
+        plan.assumptions.notes.iter().find_map(|note| match note {
+            PlanNote::DiskSpaceUnknown { servers } => Some(*servers),
+            _ => None,
+        })
+    };
+    // Nobody knows: it counts as nothing, and the plan says so.
+    let plan = planned(&traces);
+    assert_eq!((plan.hosts.len(), unknown(&plan)), (spacious.hosts.len(), Some(12)));
+    let mut silent = plan.clone();
+    silent.assumptions.notes.retain(|note| !matches!(note, PlanNote::DiskSpaceUnknown { .. }));
+    assert!(verify(&silent, &traces)[0].to_string().contains("disk space is not known"));
+
+    // Eleven of 220 GiB and a tenth more, four to a host of 1,000; one is unknown.
+    for server in &mut traces.servers[..11] {
+        server.labels.push(("disk_bytes".into(), (500u64 << 30).to_string()));
+        server.labels.push(("disk_gib".into(), "219.2".into()));
+    }
+    let plan = planned(&traces);
+    let used = plan.hosts.iter().filter(|host| !host.spare).count();
+    assert_eq!((used, plan.lower_bound.hosts, unknown(&plan)), (3, 3, Some(1)));
+    let mut crowded = plan.clone();
+    let to = crowded.hosts.iter().position(|host| host.servers.len() == 4).unwrap();
+    let from = if to == 0 { 1 } else { 0 };
+    let at = crowded.hosts[from].servers.iter().position(|server| server != "s11").unwrap();
+    let server = crowded.hosts[from].servers.remove(at);
+    crowded.hosts[to].servers.push(server);
+    let told: Vec<String> = verify(&crowded, &traces).iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|fault| fault.contains("disk_gib")), "{told:?}");
 }

@@ -20,6 +20,8 @@ pub enum PlanNote {
     NotAbsorbed { failures: u32, host: Option<String> },
     /// Of so many servers too little is known; `data_quality.thin` says which.
     Thin { servers: u32 },
+    /// Of so many servers nobody knows what space they take on disks: they count as none.
+    DiskSpaceUnknown { servers: u32 },
 }
 
 impl std::fmt::Display for PlanNote {
@@ -45,6 +47,11 @@ impl std::fmt::Display for PlanNote {
                 f,
                 "{} measured for too short a time, or with too many gaps: data_quality.thin says which, and for how long they should be measured.",
                 if *servers == 1 { "One server was".into() } else { format!("{servers} servers were") }
+            ),
+            Self::DiskSpaceUnknown { servers } => write!(
+                f,
+                "Disk space of {} is not known and counts as none: state it as disk_gib in servers.csv.",
+                if *servers == 1 { "one server".into() } else { format!("{servers} servers") }
             ),
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("any host");

@@ -4,7 +4,7 @@
 use tabane_model::{DataQuality, Gate, Plan, PlanNote};
 
 use super::Fault;
-use crate::plan::{phases, quality::quality, risk, setting::Setting, supported};
+use crate::plan::{needs, phases, quality::quality, risk, setting::Setting, supported};
 
 pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -18,6 +18,10 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let thin = is.thin.len() as u32;
     if thin > 0 && !has(&|note| *note == PlanNote::Thin { servers: thin }) {
         fault("it does not say of how many servers too little is known");
+    }
+    let unknown = needs::space_unknown(setting.traces, &setting.servers, setting.hosts);
+    if unknown > 0 && !has(&|note| *note == PlanNote::DiskSpaceUnknown { servers: unknown }) {
+        fault("it does not say of how many servers the disk space is not known");
     }
     let resources: Vec<&str> = setting.resources.iter().map(|resource| resource.name).collect();
     if plan.assumptions.resources != resources {

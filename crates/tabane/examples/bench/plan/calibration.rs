@@ -91,6 +91,7 @@ fn run(traces: &Traces, case: &Case) -> Result<(f64, f64, usize)> {
             cpu_cores: 32,
             cpu_mhz: CAPACITY[0],
             memory_mib: CAPACITY[1],
+            disk_gib: None,
             disk_kbs: Some(CAPACITY[2]),
             disk_iops: None,
             net_kbs: None,
