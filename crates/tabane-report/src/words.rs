@@ -65,6 +65,10 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             "試したどの余裕でも許容値を満たせません。ホスト標本の {} が過負荷になると見込まれます。",
             percent(*expected_share)
         ),
+        PlanNote::LittleHistory { expected_share } => format!(
+            "測定した範囲では許容値を満たします。ただし測定期間が短いため、保証できるのは {} までです。長く測定するほど小さくなります。",
+            percent(*expected_share)
+        ),
         PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
             "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"
         ),

@@ -13,7 +13,7 @@ use super::{
     phases,
     quality::{measured, quality, suffices},
     reserve::{self, Moves},
-    risk,
+    risk::{self, Margin},
     rules::is_excluded,
     setting::Setting,
     spare, supported,
@@ -53,8 +53,7 @@ pub(super) struct Begun<'a> {
     request: Request<'a>,
     pub setting: Setting<'a>,
     moving_together: Units,
-    /// The share of overloaded host-samples that is expected.
-    expected: Option<f64>,
+    margin: Option<Margin>,
     pub fill: f64,
     pub problem: Problem,
 }
@@ -85,15 +84,13 @@ impl<'a> Begun<'a> {
         let Request { hosts, policy, products, support, .. } = request;
         let setting = Setting::new(traces, &hosts.host_type, policy, products, support)?;
         let moving_together = phases::groups(&setting)?;
-        let (expected, fill) = match fill {
-            Some(fill) => (risk::expected(&setting, fill)?, fill),
-            None => match risk::margin(&setting)? {
-                Some(margin) => (Some(margin.expected), margin.fill),
-                None => (None, policy.fill_max),
-            },
+        let margin = match fill {
+            Some(fill) => risk::margin_of(&setting, fill)?,
+            None => risk::margin(&setting)?,
         };
+        let fill = fill.or(margin.map(|margin| margin.fill)).unwrap_or(policy.fill_max);
         let problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
-        Ok(Self { request, setting, moving_together, expected, fill, problem })
+        Ok(Self { request, setting, moving_together, margin, fill, problem })
     }
 
     pub fn plan(mut self, layout: Layout<'_>, now: Timestamp) -> Result<Plan, PlanError> {
@@ -106,10 +103,13 @@ impl<'a> Begun<'a> {
         let bound = lower_bound(problem, &placed(&packing));
 
         let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
-        match self.expected {
+        match self.margin {
             None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
-            Some(share) if share > policy.overload_share => {
-                notes.push(PlanNote::NoMargin { expected_share: share });
+            Some(Margin { seen, expected, .. }) if seen > policy.overload_share => {
+                notes.push(PlanNote::NoMargin { expected_share: expected });
+            }
+            Some(Margin { expected, .. }) if expected > policy.overload_share => {
+                notes.push(PlanNote::LittleHistory { expected_share: expected });
             }
             Some(_) => {}
         }
@@ -163,7 +163,7 @@ impl<'a> Begun<'a> {
             gates: phases::gates(policy),
             unplaced: unplaced(setting, problem, &packing),
             lower_bound: told_bound(&bound, setting),
-            predicted_overload_share: self.expected,
+            predicted_overload_share: self.margin.map(|margin| margin.expected),
             assumptions: Assumptions {
                 host_types: kinds.clone(),
                 policy: policy.clone(),

@@ -12,6 +12,10 @@
 //! The third knows everything, and not that loads rise together: it says too little. The fill is lowered until the mean keeps
 //! the accepted share.
 //!
+//! That nothing was seen does not mean that nothing will come: of `n` days of hosts that were judged one more could have been
+//! overloaded (Laplace's rule of succession, "Essai philosophique sur les probabilités", 1814). So what is expected is the mean
+//! and a part `1 / (n + 2)` of what an overloaded day of a host is like. Little history is a risk of its own.
+//!
 //! *How likely is each host to be short?* Servers of a host meet in the same way never again, so their days are shifted against
 //! each other at random, many times, and the moments are counted at which the sum is more than the host has: a block
 //! bootstrap (Künsch, "The jackknife and the bootstrap for general stationary observations", 1989) that keeps each server's
@@ -28,6 +32,8 @@ pub(super) const DAYS_MIN: usize = 4;
 const DAY_S: usize = 86_400;
 /// Fills that are tried, as parts of the policy's own.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
+/// Of a day on which a host is overloaded, where none was seen: an hour.
+const DAY_OVERLOADED: f64 = 1.0 / 24.0;
 /// For each host.
 pub(super) const ROUNDS: usize = 40;
 /// All hosts together need fewer than each of them.
@@ -35,47 +41,55 @@ const ROUNDS_OF_JUDGE: usize = 10;
 /// Attempts at better plans: what is judged has to be as tight as what is made.
 const TURNS: u64 = 4_000;
 
-/// A fill, and the share of overloaded host-samples that is expected with it.
+/// A fill, and what is known of plans with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Margin {
     pub fill: f64,
+    /// The share of overloaded host-samples by what was measured.
+    pub seen: f64,
+    /// The same with what may come that was never seen.
     pub expected: f64,
 }
 
-/// The largest fill that is expected to keep the accepted share; the smallest one if none is. `None` if the traces are too
-/// short to say.
+/// The largest fill that keeps the accepted share by what was measured; the smallest one if none does. `None` if the traces
+/// are too short to say.
 pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
     let Some(judges) = Judges::new(setting) else { return Ok(None) };
     let policy = setting.policy;
+    let mut days = Days::default();
     let (mut last, mut left_out): (Option<Margin>, Option<usize>) = (None, None);
-    for (at, part) in FILLS.into_iter().enumerate() {
+    for part in FILLS {
         let fill = policy.fill_max * part;
-        // Of the last fill everything is asked, since it is taken whatever comes of it.
-        let enough = if at + 1 < FILLS.len() { policy.overload_share } else { f64::INFINITY };
-        let judged = match judges.judge(fill, enough) {
+        let judged = match judges.judge(fill, policy.overload_share) {
             // What stays together fits no host that is filled so little: the last margin has to do.
             Err(PlanError::Clash(_)) if last.is_some() => break,
             judged => judged?,
         };
+        days.add(&judged.days);
         // Nor may a margin push out who fits otherwise.
         let most = *left_out.get_or_insert(judged.unplaced);
         if judged.unplaced > most {
             break;
         }
-        last = Some(Margin { fill, expected: judged.expected });
-        if judged.expected <= policy.overload_share {
+        let expected = judged.seen + days.unseen(judged.days.all);
+        last = Some(Margin { fill, seen: judged.seen, expected });
+        if judged.seen <= policy.overload_share {
             return Ok(last);
         }
     }
     // Of a fill that was given up early not everything was asked.
-    let Some(margin) = last else { return Ok(None) };
-    Ok(Some(Margin { expected: judges.judge(margin.fill, f64::INFINITY)?.expected, ..margin }))
+    let Some(Margin { fill, .. }) = last else { return Ok(None) };
+    at(&judges, fill).map(Some)
 }
 
-/// What is expected of plans with this fill. `None` if the traces are too short to say.
-pub(super) fn expected(setting: &Setting<'_>, fill: f64) -> Result<Option<f64>, PlanError> {
-    let Some(judges) = Judges::new(setting) else { return Ok(None) };
-    Ok(Some(judges.judge(fill, f64::INFINITY)?.expected))
+/// What is known of plans with this fill. `None` if the traces are too short to say.
+pub(super) fn margin_of(setting: &Setting<'_>, fill: f64) -> Result<Option<Margin>, PlanError> {
+    Judges::new(setting).map(|judges| at(&judges, fill)).transpose()
+}
+
+fn at(judges: &Judges<'_>, fill: f64) -> Result<Margin, PlanError> {
+    let judged = judges.judge(fill, f64::INFINITY)?;
+    Ok(Margin { fill, seen: judged.seen, expected: judged.seen + judged.days.unseen(judged.days.all) })
 }
 
 struct Judges<'a> {
@@ -87,8 +101,36 @@ struct Judges<'a> {
 }
 
 struct Judged {
-    expected: f64,
+    seen: f64,
     unplaced: usize,
+    days: Days,
+}
+
+/// Days of hosts that were judged by what a plan was not made from.
+#[derive(Default)]
+struct Days {
+    all: usize,
+    /// At some moment of them a host had too little.
+    overloaded: usize,
+    /// Shares of these days, added up.
+    shares: f64,
+}
+
+impl Days {
+    fn add(&mut self, more: &Self) {
+        self.all += more.all;
+        self.overloaded += more.overloaded;
+        self.shares += more.shares;
+    }
+
+    /// The share of overloaded host-samples that may come, after so many days of hosts, without having been seen.
+    fn unseen(&self, days: usize) -> f64 {
+        let of_a_day = match self.overloaded {
+            0 => DAY_OVERLOADED,
+            overloaded => self.shares / overloaded as f64,
+        };
+        of_a_day / (days + 2) as f64
+    }
 }
 
 impl<'a> Judges<'a> {
@@ -106,20 +148,23 @@ impl<'a> Judges<'a> {
     /// If it is more than `enough`, not all judges are asked, and it is only so much that it is more.
     fn judge(&self, fill: f64, enough: f64) -> Result<Judged, PlanError> {
         const JUDGES: f64 = 3.0;
-        let mut judged = Judged { expected: 0.0, unplaced: 0 };
+        let step_s = self.setting.traces.grid.step_s;
+        let mut judged = Judged { seen: 0.0, unplaced: 0, days: Days::default() };
         for (earlier, later) in &self.parts {
             let packing = self.packed(earlier, fill)?;
             judged.unplaced = judged.unplaced.max(packing.unplaced.len());
-            judged.expected += overloaded_share(later, &packing, &self.capacities) / JUDGES;
-            if judged.expected > enough {
+            let (share, days) = overloaded(later, &packing, &self.capacities, step_s);
+            judged.days.add(&days);
+            judged.seen += share / JUDGES;
+            if judged.seen > enough {
                 return Ok(judged);
             }
         }
         let packing = self.packed(&self.all, fill)?;
-        let (step_s, seed) = (self.setting.traces.grid.step_s, self.setting.policy.seed);
+        let seed = self.setting.policy.seed;
         let hosts = probabilities(&self.all, &packing, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
         let hosts = hosts.unwrap_or_default();
-        judged.expected += hosts.iter().sum::<f64>() / hosts.len().max(1) as f64 / JUDGES;
+        judged.seen += hosts.iter().sum::<f64>() / hosts.len().max(1) as f64 / JUDGES;
         Ok(judged)
     }
 
@@ -141,14 +186,27 @@ pub(super) fn capacities(hosts: &[HostType], resources: &[Resource]) -> Vec<Vec<
 
 /// The share of host-samples at which a host has less of something than its servers ask for.
 pub(super) fn overloaded_share(demand: &Demand, packing: &Packing, capacities: &[Vec<u32>]) -> f64 {
+    overloaded(demand, packing, capacities, DAY_S as u32).0
+}
+
+/// The same, and by days.
+fn overloaded(demand: &Demand, packing: &Packing, capacities: &[Vec<u32>], step_s: u32) -> (f64, Days) {
     let moments = moments(demand);
-    let over = |host: &crate::pack::Packed| {
+    let day = (DAY_S / step_s as usize).max(1);
+    let (mut count, mut days) = (0, Days::default());
+    for host in &packing.hosts {
         let mut over = vec![false; moments];
         mark(demand, &host.servers, &capacities[host.kind], &mut over, |_| 0);
-        over.into_iter().filter(|over| *over).count()
-    };
+        for day in over.chunks(day) {
+            let overloaded = day.iter().filter(|over| **over).count();
+            count += overloaded;
+            days.all += 1;
+            days.overloaded += usize::from(overloaded > 0);
+            days.shares += overloaded as f64 / day.len() as f64;
+        }
+    }
     let all = packing.hosts.len() * moments;
-    if all == 0 { 0.0 } else { packing.hosts.iter().map(over).sum::<usize>() as f64 / all as f64 }
+    (if all == 0 { 0.0 } else { count as f64 / all as f64 }, days)
 }
 
 fn moments(demand: &Demand) -> usize {

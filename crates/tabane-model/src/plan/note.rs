@@ -16,6 +16,8 @@ pub enum PlanNote {
     TooShort { days_min: u32 },
     /// No margin that was tried keeps the accepted share.
     NoMargin { expected_share: f64 },
+    /// By what was measured the accepted share is kept, and too little was measured to promise it.
+    LittleHistory { expected_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
     /// Of so many servers too little is known; `data_quality.thin` says which.
@@ -41,6 +43,11 @@ impl std::fmt::Display for PlanNote {
             Self::NoMargin { expected_share } => write!(
                 f,
                 "No margin that was tried keeps the accepted share: {:.4} % of host-samples are expected to be overloaded.",
+                expected_share * 100.0
+            ),
+            Self::LittleHistory { expected_share } => write!(
+                f,
+                "By all that was measured the accepted share is kept. From so little history no less than {:.4} % can be promised: the longer it is measured, the less that is.",
                 expected_share * 100.0
             ),
             Self::Thin { servers } => write!(

@@ -42,8 +42,12 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
         }
         Some(share) if !(0.0..=1.0).contains(&share) => fault("the share that it predicts is none"),
         Some(share) if share > policy.overload_share => {
-            if !has(&|note| *note == PlanNote::NoMargin { expected_share: share }) {
-                fault("it does not say that no margin keeps the accepted share");
+            let is_told = |note: &PlanNote| {
+                matches!(note, PlanNote::NoMargin { expected_share } | PlanNote::LittleHistory { expected_share }
+                    if *expected_share == share)
+            };
+            if !has(&is_told) {
+                fault("it does not say that it expects more overload than is accepted");
             }
         }
         Some(_) => {}
