@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabane-survey", &["tabane-model"]),
     ("tabane-report", &["tabane-model"]),
     ("tabane-host", &["tabane-core", "tabane-client", "tabane-convert", "tabane-qemu", "tabane-model"]),
-    ("tabane-server", &["tabane-core", "tabane-store", "tabane-model"]),
+    ("tabane-server", &["tabane-core", "tabane-store", "tabane-survey", "tabane-report", "tabane-model"]),
     (
         "tabane",
         &[

@@ -13,6 +13,7 @@ use tabane_model::{
         CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
         NewToken, RevertRequest,
     },
+    planning::{PlanComparison, Trial, TrialRequest},
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -25,6 +26,9 @@ pub struct Client {
     token: Option<Arc<str>>,
     target: Target,
 }
+
+/// The body of a request, such as a file.
+pub type Content = reqwest::Body;
 
 /// What every change understands.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -280,6 +284,29 @@ impl Client {
     pub async fn upload(&self, image: &str, offset_bytes: u64) -> Result<Stream> {
         let path = format!("/v1/images/{}/content", segment(image));
         self.stream(self.request(Method::PUT, &path).query(&[("offset_bytes", offset_bytes)])).await
+    }
+
+    /// Sends a file of a survey. Returns when the server has it on its disk.
+    pub async fn send_survey_file(&self, survey: &str, file: &str, content: Content) -> Result<()> {
+        let path = format!("/v1/surveys/{}/files/{}", segment(survey), segment(file));
+        self.send(self.request(Method::PUT, &path).body(content)).await.map(drop)
+    }
+
+    /// A plan's document, as it is kept.
+    pub async fn plan_document(&self, plan: &str) -> Result<Bytes> {
+        let path = format!("/v1/plans/{}/document", segment(plan));
+        self.send(self.request(Method::GET, &path)).await?.bytes().await.map_err(answer)
+    }
+
+    /// What would be if servers of a plan were on other hosts.
+    pub async fn try_plan(&self, plan: &str, request: &TrialRequest) -> Result<Trial> {
+        let path = format!("/v1/plans/{}/try", segment(plan));
+        self.json(self.request(Method::POST, &path).json(request)).await
+    }
+
+    pub async fn compare_plans(&self, plan: &str, other: &str) -> Result<PlanComparison> {
+        let path = format!("/v1/plans/{}/compare/{}", segment(plan), segment(other));
+        self.json(self.request(Method::GET, &path)).await
     }
 
     pub async fn image_files(&self, image: &str) -> Result<Stream> {

@@ -9,7 +9,7 @@ mod sse;
 mod stream;
 mod target;
 
-pub use client::{Call, Client, Question, prepare_tls};
+pub use client::{Call, Client, Content, Question, prepare_tls};
 pub use error::{Error, Result};
 pub use sse::{Events, HostEvent};
 pub use stream::Stream;

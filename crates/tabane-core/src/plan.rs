@@ -36,7 +36,7 @@ pub use make::{Request, make};
 pub use replan::replan;
 pub use review::review;
 pub use since::since;
-pub use verify::{Fault, verify};
+pub use verify::{Bench, Fault, TrialError, verify};
 
 #[derive(Debug, Error)]
 pub enum PlanError {

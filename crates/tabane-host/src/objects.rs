@@ -210,7 +210,7 @@ impl Tables {
                 self.host = Some(Arc::new(serde_json::from_value(object)?));
                 Wake::Nobody
             }
-            Kind::Event | Kind::Token | Kind::Flavor => Wake::Nobody,
+            Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan => Wake::Nobody,
         })
     }
 
@@ -229,7 +229,7 @@ impl Tables {
                 // Others may have had it for their parent.
                 return self.snapshots.remove(name).map_or(Wake::Nobody, |s| Wake::Vm(s.spec.vm.clone()));
             }
-            Kind::Host | Kind::Event | Kind::Token | Kind::Flavor => {}
+            Kind::Host | Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan => {}
         }
         Wake::Nobody
     }

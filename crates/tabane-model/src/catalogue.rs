@@ -50,7 +50,9 @@ pub const CATALOGUE: &[KnownProblem] = &[
     known("no_host", &[409], "No host is connected that could do it."),
     known("no_room", &[409], "The host of the VM has not enough memory left."),
     known("not_placed", &[409], "The VM has no host yet."),
-    known("not_uploading", &[409], "The image does not wait for an upload."),
+    known("not_uploading", &[409], "The image or survey does not wait for an upload."),
+    known("other_survey", &[409], "The plans are of different surveys."),
+    known("plan_not_ready", &[409], "The plan is not ready, so there is no document of it."),
     known("snapshot_not_ready", &[409], "The snapshot is not taken yet, failed, or is being deleted."),
     known("stream_refused", &[409], "The host cannot serve the byte stream."),
     known(

@@ -1,6 +1,5 @@
 //! The forms of a consolidation plan: what hosts there may be, what is accepted, and what came of it.
 
-mod comparison;
 mod costs;
 mod document;
 mod hosts;
@@ -13,7 +12,6 @@ mod review;
 mod rules;
 mod schema;
 
-pub use comparison::{ComparedFigure, PlanComparison, PlanMove};
 pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
 pub use document::{
     Assumptions, DataQuality, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource, PlannedHost,

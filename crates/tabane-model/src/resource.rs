@@ -21,10 +21,12 @@ pub enum Kind {
     Token,
     Snapshot,
     Flavor,
+    Survey,
+    Plan,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Vm,
         Self::Image,
         Self::Disk,
@@ -35,6 +37,8 @@ impl Kind {
         Self::Token,
         Self::Snapshot,
         Self::Flavor,
+        Self::Survey,
+        Self::Plan,
     ];
 
     pub fn singular(self) -> &'static str {
@@ -49,6 +53,8 @@ impl Kind {
             Self::Token => "token",
             Self::Snapshot => "snapshot",
             Self::Flavor => "flavor",
+            Self::Survey => "survey",
+            Self::Plan => "plan",
         }
     }
 
@@ -65,6 +71,8 @@ impl Kind {
             Self::Token => "tokens",
             Self::Snapshot => "snapshots",
             Self::Flavor => "flavors",
+            Self::Survey => "surveys",
+            Self::Plan => "plans",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     commit::encode,
     control, keys, listen,
     metrics::{self, Measured, Metrics, Requests},
+    planning::Planning,
     streams::Streams,
     tls::{Authority, CaFingerprint},
 };
@@ -56,6 +57,8 @@ pub struct App {
     pub streams: Streams,
     pub control: control::Signals,
     pub metrics: Metrics,
+    /// Files of surveys and plans.
+    pub planning: Planning,
     pub authority: Authority,
     /// Failed sign-ins to the web console.
     pub failures: crate::session::Failures,
@@ -128,6 +131,7 @@ impl Server {
             streams: Streams::default(),
             control: control::Signals::default(),
             metrics,
+            planning: Planning::open(&config.folder)?,
             authority,
             failures: crate::session::Failures::default(),
             audit_log: Config::audit_log(&config.folder),
@@ -141,6 +145,8 @@ impl Server {
         until_stop(&app, &tasks, control::evacuation::run(app.clone()));
         until_stop(&app, &tasks, control::liveness::run(app.clone(), config.host_timeout_ms));
         until_stop(&app, &tasks, control::expiry::run(app.clone()));
+        until_stop(&app, &tasks, control::surveys::run(app.clone()));
+        until_stop(&app, &tasks, control::plans::run(app.clone()));
         until_stop(&app, &tasks, metrics::run(app.clone()));
 
         let router = api::router(app.clone());

@@ -12,7 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use tabane_model::{
-    Disk, Event, Flavor, Host, Image, Kind, Name, Network, Pool, Resource, Snapshot, Token, Vm,
+    Disk, Event, Flavor, Host, Image, Kind, Name, Network, Pool, Resource, Snapshot, Survey, Token, Vm,
+    planning::Plan,
 };
 use tabane_store::{Revision, Store};
 use tokio::sync::watch;
@@ -82,7 +83,7 @@ pub trait Cached: Resource {
     fn of(object: &Object) -> Option<&Arc<Self>>;
 }
 
-objects!(Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot, Flavor);
+objects!(Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot, Flavor, Survey, Plan);
 
 #[derive(Default)]
 struct Tables {

@@ -23,6 +23,7 @@ mod error;
 mod keys;
 mod listen;
 mod metrics;
+mod planning;
 mod session;
 mod streams;
 mod tls;

@@ -4,6 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use tabane_model::{
     CloneOf, Disk, DiskPhase, Identity, Image, ImagePhase, Kind, Power, Snapshot, SnapshotPhase, VmPhase,
+    planning::{PlanPhase, SurveyPhase},
 };
 
 use crate::{Error, Result, admit, app::App, cache::Object};
@@ -122,6 +123,14 @@ impl Until {
                 snapshot.status.phase == SnapshotPhase::Ready,
                 (snapshot.status.phase == SnapshotPhase::Failed)
                     .then(|| message::<Snapshot>(&snapshot.status.conditions)),
+            ),
+            Object::Survey(survey) => self.ready(
+                survey.status.phase == SurveyPhase::Ready,
+                (survey.status.phase == SurveyPhase::Failed).then(|| survey.status.message.clone()),
+            ),
+            Object::Plan(plan) => self.ready(
+                plan.status.phase == PlanPhase::Ready,
+                (plan.status.phase == PlanPhase::Failed).then(|| plan.status.message.clone()),
             ),
             Object::Host(host) => self.ready(host.status.phase == tabane_model::HostPhase::Ready, None),
             _ => Ok(self == Self::Ready),

@@ -8,13 +8,18 @@ use std::{
 
 use tabane_model::{Finding, Grid, Metric, NO_SAMPLE, Traces};
 
-use crate::{Error, Matrix, Result, servers};
+use crate::{Error, Matrix, Result, matrix, servers};
 
 const SUFFIXES: [&str; 2] = [".csv", ".csv.gz"];
 const SERVERS: [&str; 2] = ["servers", "vms"];
 
 /// Reads a folder.
 pub fn read_folder(folder: &Path) -> Result<Traces> {
+    read_folder_within(folder, matrix::FILE_BYTES_MAX)
+}
+
+/// Reads a folder whose matrices are unpacked to so many bytes each at most.
+pub fn read_folder_within(folder: &Path, limit_bytes: u64) -> Result<Traces> {
     let files = files_of(folder)?;
     let failed = |what: String| Error::Folder { folder: folder.to_owned(), what };
     let servers = SERVERS.iter().find_map(|name| files.get(*name)).ok_or_else(|| {
@@ -31,7 +36,7 @@ pub fn read_folder(folder: &Path) -> Result<Traces> {
     };
     for metric in Metric::ALL {
         let Some(path) = files.get(metric.name()) else { continue };
-        let matrix = Matrix::read(path)?;
+        let matrix = Matrix::read_within(path, limit_bytes)?;
         if traces.series.is_empty() {
             traces.grid = matrix.grid;
         } else if matrix.grid != traces.grid {

@@ -14,7 +14,7 @@ use tabane_model::{Grid, NO_SAMPLE};
 
 use crate::{Error, Place, Result, text};
 
-const FILE_BYTES_MAX: u64 = 8 << 30;
+pub(crate) const FILE_BYTES_MAX: u64 = 8 << 30;
 /// A year of 20 s.
 const BINS_MAX: usize = 1_600_000;
 const SERVERS_MAX: usize = 100_000;
@@ -30,7 +30,12 @@ pub struct Matrix {
 
 impl Matrix {
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&text::read(path, FILE_BYTES_MAX)?, path)
+        Self::read_within(path, FILE_BYTES_MAX)
+    }
+
+    /// A file that is unpacked to so many bytes at most.
+    pub fn read_within(path: &Path, limit_bytes: u64) -> Result<Self> {
+        Self::parse(&text::read(path, limit_bytes)?, path)
     }
 
     pub fn row(&self, server: usize) -> &[u32] {

@@ -17,10 +17,11 @@ use tabane_model::{
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use plan::{
-    PlanCommand, PlanCompare, PlanMake, PlanReplan, PlanReport, PlanReview, PlanVerify, ReportLanguage,
+    PlanBasis, PlanCommand, PlanCompare, PlanCreate, PlanDocument, PlanMake, PlanReplan, PlanReport,
+    PlanReview, PlanTry, PlanVerify, ReportLanguage,
 };
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
-pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyRun};
+pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyPush, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 
 #[derive(Parser)]

@@ -5,7 +5,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 use tabane_model::{
-    Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Token, Vm, format_bytes,
+    Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Survey, Token, Vm,
+    format_bytes,
+    planning::{Plan, PlanSummary},
 };
 
 use crate::arguments::Form;
@@ -190,6 +192,55 @@ impl Row for Event {
             format!("{}/{}", self.spec.about.kind, self.spec.about.name),
             self.spec.reason.clone(),
             self.spec.message.clone(),
+        ]
+    }
+}
+
+impl Row for Survey {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "SERVERS", "DAYS", "METRICS", "FINDINGS", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let status = &self.status;
+        let ready = status.servers > 0;
+        vec![
+            self.meta.name.to_string(),
+            match (status.message.as_str(), self.phase()) {
+                ("", "uploading") => {
+                    format!("uploading {} of {}", status.received.len(), self.spec.files.len())
+                }
+                ("", phase) => phase.into(),
+                (message, phase) => format!("{phase}: {message}"),
+            },
+            or_dash(ready.then_some(status.servers)),
+            or_dash(ready.then(|| format!("{:.1}", status.days))),
+            or_dash(ready.then_some(status.metrics.len())),
+            or_dash(ready.then_some(status.findings_count)),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+impl Row for Plan {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "SURVEY", "SERVERS", "HOSTS", "BOUND", "SPARE", "WITHOUT A HOST", "COST", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let summary = self.status.summary.as_ref();
+        let counted = |of: fn(&PlanSummary) -> u32| or_dash(summary.map(of));
+        vec![
+            self.meta.name.to_string(),
+            if self.status.message.is_empty() {
+                self.phase().into()
+            } else {
+                format!("{}: {}", self.phase(), self.status.message)
+            },
+            self.spec.survey.to_string(),
+            counted(|summary| summary.servers),
+            counted(|summary| summary.hosts),
+            counted(|summary| summary.lower_bound_hosts),
+            counted(|summary| summary.spare_hosts),
+            counted(|summary| summary.unplaced),
+            or_dash(summary.map(|summary| summary.cost)),
+            age(self.meta.created_at),
         ]
     }
 }

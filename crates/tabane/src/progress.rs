@@ -4,7 +4,10 @@ use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tabane_client::{Call, Client};
-use tabane_model::{Image, Resource, Vm};
+use tabane_model::{
+    Image, Resource, Vm,
+    planning::{Plan, PlanProgress},
+};
 
 /// What is worth telling while somebody waits.
 pub trait Watched: Resource {
@@ -48,6 +51,19 @@ impl Watched for Image {
 impl Watched for tabane_model::Disk {
     fn told(&self) -> String {
         self.phase().into()
+    }
+}
+
+impl Watched for Plan {
+    fn told(&self) -> String {
+        match &self.status.progress {
+            Some(PlanProgress { turns, cost: Some(cost), seconds }) => {
+                format!("{}: {cost} after {turns} attempts at less ({seconds} s)", self.phase())
+            }
+            Some(PlanProgress { seconds, .. }) => format!("{}: a first plan ({seconds} s)", self.phase()),
+            None if self.status.message.is_empty() => self.phase().into(),
+            None => format!("{}: {}", self.phase(), self.status.message),
+        }
     }
 }
 

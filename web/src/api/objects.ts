@@ -28,6 +28,8 @@ export interface Kinds {
   token: Token;
   snapshot: Snapshot;
   flavor: Flavor;
+  survey: Schemas["Survey"];
+  plan: Schemas["Plan"];
 }
 export type Kind = keyof Kinds;
 
@@ -42,6 +44,8 @@ export const PLURAL: Record<Kind, string> = {
   token: "tokens",
   snapshot: "snapshots",
   flavor: "flavors",
+  survey: "surveys",
+  plan: "plans",
 };
 
 export function path(kind: Kind, name?: string, action?: string): string {

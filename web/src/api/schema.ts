@@ -517,6 +517,112 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch plans */
+        get: operations["list_plans"];
+        put?: never;
+        /** Create a plan */
+        post: operations["create_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a plan, or wait for it */
+        get: operations["get_plan"];
+        /** Replace labels and spec of a plan */
+        put: operations["put_plan"];
+        post?: never;
+        /** Delete a plan */
+        delete: operations["delete_plan"];
+        options?: never;
+        head?: never;
+        /** Change a plan by JSON merge patch (RFC 7396) */
+        patch: operations["patch_plan"];
+        trace?: never;
+    };
+    "/v1/plans/{name}/compare/{other}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What differs between two plans of a survey: a PlanComparison */
+        get: operations["compare_plans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{name}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plan as a document: a PlanDocument */
+        get: operations["plan_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{name}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plan as a page for people, in the language `lang`: en or ja */
+        get: operations["plan_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{name}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would be if servers were on other hosts: a TrialRequest for a Trial; nothing is kept */
+        post: operations["try_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/pools": {
         parameters: {
             query?: never;
@@ -622,6 +728,61 @@ export interface paths {
         /** A snapshot as a file for other systems: format, disk, ovf2, watch; framed with Upgrade: tabane-stream, plain without */
         get: operations["export_snapshot"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/surveys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch surveys */
+        get: operations["list_surveys"];
+        put?: never;
+        /** Create a survey */
+        post: operations["create_survey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/surveys/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a survey, or wait for it */
+        get: operations["get_survey"];
+        /** Replace labels and spec of a survey */
+        put: operations["put_survey"];
+        post?: never;
+        /** Delete a survey */
+        delete: operations["delete_survey"];
+        options?: never;
+        head?: never;
+        /** Change a survey by JSON merge patch (RFC 7396) */
+        patch: operations["patch_survey"];
+        trace?: never;
+    };
+    "/v1/surveys/{name}/files/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Send a file of a survey, as the body, of the size that the survey says */
+        put: operations["upload_survey"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1003,6 +1164,77 @@ export interface components {
             kvm: boolean;
             reason: string;
         };
+        /**
+         * @description What of a group there may be one of.
+         * @enum {string}
+         */
+        Across: "host" | "domain";
+        /** @description Of the hosts, and of each server on them. */
+        AfterCosts: {
+            /**
+             * Format: double
+             * @default 0
+             */
+            host_admin_hours_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            host_maintenance_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            host_network_ports: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            host_rack_units: number;
+            /**
+             * Format: double
+             * @description Of each host: hypervisor, management.
+             * @default 0
+             */
+            host_software_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            host_support_year: number;
+            /**
+             * Format: double
+             * @description Switches, cables.
+             * @default 0
+             */
+            network: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            server_admin_hours_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            server_software_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            server_support_year: number;
+            /**
+             * Format: double
+             * @description Shared storage, once and each year.
+             * @default 0
+             */
+            storage: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            storage_year: number;
+        };
         /** @description How far a move is, as the host tells that the VM moves to. */
         Arrival: {
             /** @description Everything is there, on disk and checked. */
@@ -1014,6 +1246,24 @@ export interface components {
             progress?: components["schemas"]["Progress"] | null;
             /** @description It cannot live there, and trying again would not help: `message` says why. */
             refused?: boolean;
+        };
+        /** @description Everything that the plan stands on besides the traces. */
+        Assumptions: {
+            costs?: components["schemas"]["Costs"] | null;
+            /**
+             * Format: double
+             * @description The most of a host that was planned for: `fill_max` of the policy, or less where past loads showed that it takes
+             *     less to keep the accepted share.
+             */
+            fill: number;
+            host_types: components["schemas"]["HostType"][];
+            notes: components["schemas"]["PlanNote"][];
+            policy: components["schemas"]["PlanPolicy"];
+            products?: components["schemas"]["PlanProduct"][];
+            /** @description What was looked at, in the order of the proof. */
+            resources: string[];
+            /** @description Entries of the support matrix that are about these servers. */
+            support?: Record<string, never>[];
         };
         /** @description One record of the audit log; `hash` is over everything else, so each record vouches for all before it. */
         AuditRecord: {
@@ -1033,6 +1283,64 @@ export interface components {
             sequence: number;
             verb: string;
         };
+        /** @description Of each server, as it is. */
+        BeforeCosts: {
+            /**
+             * Format: double
+             * @default 0
+             */
+            admin_hours_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            maintenance_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            network_ports: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            rack_units: number;
+            /**
+             * Format: double
+             * @description Of a new one in its place.
+             * @default 0
+             */
+            replacement: number;
+            /**
+             * Format: double
+             * @description After so many years. 0: it is never replaced.
+             * @default 0
+             */
+            replacement_years: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            software_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            storage_year: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            support_year: number;
+            /**
+             * Format: double
+             * @description On average; a column `watts` of `servers.csv` goes before it.
+             * @default 0
+             */
+            watts: number;
+        };
+        /** @enum {string} */
+        BreachKind: "overload" | "apart" | "domain" | "together" | "host-type" | "count";
         /** @description A drive for CDs and DVDs, on the SATA controller, where firmware and installers find it. */
         CdDrive: {
             image?: components["schemas"]["Name"] | null;
@@ -1096,6 +1404,17 @@ export interface components {
             /** @description Switch them on. */
             start?: boolean;
         };
+        ComparedHost: {
+            a?: string | null;
+            b?: string | null;
+            /**
+             * Format: int32
+             * @description Servers that are on both.
+             */
+            same: number;
+        };
+        /** @enum {string} */
+        Comparison: "<=" | ">=" | ">";
         Condition: {
             /** @description Such as `agent`, `disks`, `network`, `storage`. */
             kind: string;
@@ -1111,6 +1430,40 @@ export interface components {
          * @enum {string}
          */
         Consistency: "crash" | "file-system" | "off" | "memory";
+        Costs: {
+            after?: components["schemas"]["AfterCosts"];
+            before?: components["schemas"]["BeforeCosts"];
+            currency: string;
+            migration?: components["schemas"]["MigrationCosts"];
+            rates?: components["schemas"]["Rates"];
+            /**
+             * Format: int32
+             * @description What is compared, from the pilot on.
+             */
+            years: number;
+        };
+        DataQuality: {
+            bins: number;
+            findings: string[];
+            /** Format: int64 */
+            first_bin_unix: number;
+            /**
+             * Format: double
+             * @description The share of samples that are missing, of servers that were measured.
+             */
+            missing_share: number;
+            servers: number;
+            /** @description Servers with at least one sample. */
+            servers_measured: number;
+            /** Format: int32 */
+            step_s: number;
+            /** @description Servers of which too little is known to trust what is said of them. */
+            thin?: components["schemas"]["ThinTrace"][];
+        };
+        Dependency: {
+            name: string;
+            servers: components["schemas"]["ServerPattern"][];
+        };
         /** @enum {string} */
         DigestAlgorithm: "sha1" | "sha256" | "sha512";
         /** @description A disk: an image's clone or blank space, kept in a pool. */
@@ -1236,6 +1589,12 @@ export interface components {
             /** Format: int64 */
             sent_bytes: number;
         };
+        /** @description The failure of a host. */
+        Failover: {
+            host: string;
+            /** @description Hosts that take its servers over, and which. */
+            takeovers: components["schemas"]["Takeover"][];
+        };
         /** @description One thing wrong with one field. */
         Fault: {
             field: string;
@@ -1280,6 +1639,19 @@ export interface components {
             host_port: number;
             protocol?: components["schemas"]["Protocol"];
         };
+        /** @enum {string} */
+        Gaps: "p95" | "zero";
+        /** @description What has to hold before the next wave begins, or must not hold while one goes on. */
+        Gate: {
+            comparison: components["schemas"]["Comparison"];
+            kind: components["schemas"]["GateKind"];
+            /** @description What is measured, by the name that it has in a review's measurements. */
+            metric: string;
+            /** Format: double */
+            threshold: number;
+        };
+        /** @enum {string} */
+        GateKind: "pass" | "stop" | "roll_back";
         Generalise: {
             /** @description Users that are removed. */
             remove_users?: string[];
@@ -1296,6 +1668,35 @@ export interface components {
             /** @description What it found and did. */
             result: string;
             step: components["schemas"]["GeneraliseStep"];
+        };
+        /** @description How much more than was measured servers will need, in percent; less where negative. */
+        Growth: {
+            /**
+             * Format: double
+             * @default 0
+             */
+            cpu_percent: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            disk_percent: number;
+            /**
+             * Format: double
+             * @description Of what is kept on disks; `disk_percent` is of what goes to and from them.
+             * @default 0
+             */
+            disk_space_percent: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            memory_percent: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            net_percent: number;
         };
         /** @description What the guest agent tells. The guest is not trusted: these are claims, bounded in size. */
         Guest: {
@@ -1335,6 +1736,12 @@ export interface components {
             spec: components["schemas"]["HostSpec"];
             status?: components["schemas"]["HostStatus"];
         };
+        HostLicences: {
+            bought: components["schemas"]["LicencePacks"][];
+            /** Format: double */
+            cost: number;
+            host: string;
+        };
         /** @enum {string} */
         HostPhase: "pending" | "ready" | "unreachable";
         /** @description A host's batched report: states, not changes, so that a lost or doubled report does no harm. */
@@ -1373,6 +1780,57 @@ export interface components {
             };
             qemu_version?: string | null;
             version?: string;
+        };
+        /** @description Hosts of one kind. What is not limited may be left out, save for CPU and memory. */
+        HostType: {
+            /**
+             * Format: int32
+             * @description How many there are at most; as many as it takes unless stated.
+             */
+            count?: number | null;
+            /** Format: int32 */
+            cpu_cores: number;
+            /** @description As licence catalogues name it. */
+            cpu_family?: string;
+            /**
+             * Format: int32
+             * @description All cores together.
+             */
+            cpu_mhz: number;
+            /**
+             * Format: int32
+             * @description Space for disks of VMs.
+             */
+            disk_gib?: number | null;
+            /**
+             * Format: int32
+             * @description Reads and writes together.
+             */
+            disk_iops?: number | null;
+            /**
+             * Format: int32
+             * @description Reads and writes together.
+             */
+            disk_kbs?: number | null;
+            /** @description What fails together with them: a rack, a room, a power feed. */
+            domain?: string | null;
+            /** Format: int32 */
+            memory_mib: number;
+            name: string;
+            /**
+             * Format: int32
+             * @description Each way.
+             */
+            net_kbs?: number | null;
+            /**
+             * Format: double
+             * @description Of one host, in any currency.
+             */
+            price: number;
+            /** Format: int32 */
+            sockets?: number;
+            /** Format: double */
+            watts?: number;
         };
         /**
          * @description Who the guest takes itself for.
@@ -1506,11 +1964,60 @@ export interface components {
             agent: string;
             name: components["schemas"]["Name"];
         };
+        /** @description Servers that never share a host, or a failure domain. */
+        KeepApart: {
+            across?: components["schemas"]["Across"];
+            name: string;
+            servers: components["schemas"]["ServerPattern"][];
+        };
+        /** @description Servers that share one host. */
+        KeepTogether: {
+            name: string;
+            servers: components["schemas"]["ServerPattern"][];
+        };
         /**
          * @description The kinds of objects that the API serves.
          * @enum {string}
          */
-        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor";
+        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor" | "survey" | "plan";
+        Lack: {
+            /** Format: int32 */
+            needed: number;
+            resource: string;
+            /** Format: int32 */
+            there: number;
+        };
+        /** @description Servers that need a product: `[[licence]]` of the policy. */
+        LicenceNeed: {
+            /** @description Those that are a choice; all that have a price unless stated. */
+            editions?: string[];
+            /** @description As a catalogue calls it. */
+            product: string;
+            servers: components["schemas"]["ServerPattern"][];
+        };
+        LicencePacks: {
+            edition: string;
+            /** Format: int64 */
+            packs: number;
+        };
+        /**
+         * @description Whose count is paid for.
+         * @enum {string}
+         */
+        LicencePosition: "contract" | "policy";
+        /** @description What no plan can do without, spare hosts not counted. */
+        LowerBound: {
+            certificate?: components["schemas"]["Proof"] | null;
+            /** Format: double */
+            cost: number;
+            cost_certificate?: components["schemas"]["Proof"] | null;
+            /** Format: int32 */
+            hosts: number;
+            /** @description `moment`: all hosts together have to carry what is asked for then. */
+            kind: string;
+        };
+        /** @enum {string} */
+        MemoryBasis: "active" | "configured";
         Meta: {
             created_at?: string | null;
             /** @description Set when deletion was asked for; the object goes when its host has cleaned up. */
@@ -1543,11 +2050,42 @@ export interface components {
             /** @description Where each step begins, in seconds since 1970. */
             times: number[];
         };
+        MigrationCosts: {
+            /**
+             * Format: double
+             * @description Of a machine: data erased, taken away.
+             * @default 0
+             */
+            disposal: number;
+            /**
+             * Format: double
+             * @description How long a server and the machine that it was run side by side.
+             * @default 0
+             */
+            double_running_months: number;
+            /**
+             * Format: double
+             * @description Planning, consultants, tools.
+             * @default 0
+             */
+            project: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            training: number;
+        };
         /** @description A move to another host. While it lasts the VM is off, and `host` is still the one that it leaves. */
         Move: {
             /** @description Tells this move from every other one of the same VM. */
             id: string;
             to: components["schemas"]["Name"];
+        };
+        MovedServer: {
+            /** @description Its host in the one plan; `null`: it has none there. */
+            a?: string | null;
+            b?: string | null;
+            server: string;
         };
         /** @description One DNS label, lower case. */
         Name: string;
@@ -1618,11 +2156,27 @@ export interface components {
             mac: string;
             name: components["schemas"]["Name"];
         };
+        /** @enum {string} */
+        Objective: "hosts" | "cost";
         /**
          * @description What to do when the guest or its QEMU ends without being asked to.
          * @enum {string}
          */
         OnCrash: "restart" | "hold";
+        /** @description What a hypervisor takes for certain servers, besides what they need themselves. The first that matches a server counts. */
+        Overhead: {
+            /**
+             * Format: double
+             * @description Of the CPU that they need.
+             */
+            cpu_percent?: number;
+            /**
+             * Format: int32
+             * @description For each server.
+             */
+            memory_mib?: number;
+            servers: components["schemas"]["ServerPattern"][];
+        };
         /** @enum {string} */
         PackageBus: "IDE" | "SATA" | "SCSI" | "NVMe" | "virtio" | "unknown";
         /** @description What is up to whoever imports. */
@@ -1747,6 +2301,54 @@ export interface components {
             address: string;
             name: components["schemas"]["Name"];
         };
+        /** @description What limits the steps: `[phases]` of the policy. */
+        Phases: {
+            /**
+             * @description Servers that move last.
+             * @default []
+             */
+            critical: components["schemas"]["ServerPattern"][];
+            /**
+             * @description Servers that move in the same wave, since they need each other.
+             * @default []
+             */
+            dependency: components["schemas"]["Dependency"][];
+            /**
+             * Format: double
+             * @description For the move of one server.
+             * @default 4
+             */
+            labour_hours_per_server: number;
+            /**
+             * Format: double
+             * @description That there are for a wave.
+             * @default 160
+             */
+            labour_hours_per_wave: number;
+            /**
+             * Format: int32
+             * @description Servers of the pilot at most.
+             * @default 5
+             */
+            pilot_servers: number;
+            /**
+             * Format: int32
+             * @description How long a wave is watched before the next one.
+             * @default 14
+             */
+            watch_days: number;
+            /**
+             * Format: int32
+             * @description Servers of each later wave at most.
+             * @default 25
+             */
+            wave_servers: number;
+        };
+        /** @description Servers that go to certain types of hosts only. */
+        Pin: {
+            host_types: string[];
+            servers: components["schemas"]["ServerPattern"][];
+        };
         Pinned: {
             accel: components["schemas"]["Accel"];
             cpu_model: string;
@@ -1763,6 +2365,379 @@ export interface components {
             host_labels?: {
                 [key: string]: string;
             };
+        };
+        /** @description Which servers of a survey share which hosts. */
+        Plan: {
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["PlanSpec"];
+            status?: components["schemas"]["PlanStatus"];
+        };
+        /** @description What differs between two plans. */
+        PlanComparison: {
+            a: components["schemas"]["PlanFigures"];
+            b: components["schemas"]["PlanFigures"];
+            /** @description Hosts of both, each beside the one that shares the most servers with it. */
+            hosts: components["schemas"]["ComparedHost"][];
+            /** @description Servers that are not on the host beside theirs. */
+            moved: components["schemas"]["MovedServer"][];
+        };
+        /** @description A resource over time. */
+        PlanCurve: {
+            resource: string;
+            thousandths: number[];
+        };
+        /** @description The document. In the API's description a plan is the object that it belongs to, so it has a name of its own there. */
+        PlanDocument: {
+            assumptions: components["schemas"]["Assumptions"];
+            /**
+             * Format: double
+             * @description Of all hosts, spare ones included.
+             */
+            cost: number;
+            data_quality: components["schemas"]["DataQuality"];
+            /** @description Where the servers of each host go when it fails, where the reserve is shared. */
+            failover?: components["schemas"]["Failover"][];
+            /**
+             * Format: int32
+             * @description So many hosts may fail at the same time, whichever they are, and the spare ones take over everything.
+             */
+            failures_absorbed: number;
+            /** @description Between one wave and the next. */
+            gates?: components["schemas"]["Gate"][];
+            hosts: components["schemas"]["PlannedHost"][];
+            licences?: components["schemas"]["PlanLicences"] | null;
+            lower_bound: components["schemas"]["LowerBound"];
+            /** Format: date-time */
+            made_at: string;
+            /**
+             * Format: double
+             * @description The share of host-samples at which a host is expected to have less than its servers ask for; `null` where the
+             *     traces are too short to tell.
+             */
+            predicted_overload_share?: number | null;
+            /** @description Whether vendors support what runs on the servers, if a matrix was given. */
+            support?: components["schemas"]["SupportJudgement"][];
+            tco?: components["schemas"]["Tco"] | null;
+            unplaced: components["schemas"]["UnplacedServer"][];
+            /** Format: int32 */
+            version: number;
+            /** @description How it is introduced, the pilot first. */
+            waves?: components["schemas"]["Wave"][];
+        };
+        PlanFigures: {
+            /** Format: double */
+            cost: number;
+            /** Format: double */
+            fill: number;
+            /**
+             * Format: int32
+             * @description Spare ones not counted.
+             */
+            hosts: number;
+            /**
+             * Format: double
+             * @description Where the plan counts licences.
+             */
+            licences?: number | null;
+            /** Format: int32 */
+            lower_bound_hosts: number;
+            name: string;
+            /** Format: double */
+            predicted_overload_share?: number | null;
+            /** Format: int32 */
+            spare_hosts: number;
+            /** Format: int32 */
+            unplaced: number;
+        };
+        /** @description Over so many years: what is bought once counts once, what is paid each year or month as often as that is. */
+        PlanLicences: {
+            /** Format: double */
+            after: number;
+            /**
+             * Format: double
+             * @description Of all products.
+             */
+            before: number;
+            currency: string;
+            /**
+             * Format: double
+             * @description What no placement of these servers can do without.
+             */
+            lower_bound: number;
+            products: components["schemas"]["ProductLicences"][];
+            /** Format: int32 */
+            years: number;
+        };
+        PlanNote: {
+            /** @enum {string} */
+            kind: "vendor_support";
+        } | {
+            /** Format: int32 */
+            conditional: number;
+            /** @enum {string} */
+            kind: "supported";
+            /** Format: int32 */
+            supported: number;
+            /** Format: int32 */
+            unknown: number;
+            /** Format: int32 */
+            unsupported: number;
+        } | {
+            /** Format: int32 */
+            days_min: number;
+            /** @enum {string} */
+            kind: "too_short";
+        } | {
+            /** Format: double */
+            expected_share: number;
+            /** @enum {string} */
+            kind: "no_margin";
+        } | {
+            /** Format: double */
+            expected_share: number;
+            /** @enum {string} */
+            kind: "little_history";
+        } | {
+            /** Format: int32 */
+            failures: number;
+            host?: string | null;
+            /** @enum {string} */
+            kind: "not_absorbed";
+        } | {
+            /** @enum {string} */
+            kind: "thin";
+            /** Format: int32 */
+            servers: number;
+        } | {
+            /** @enum {string} */
+            kind: "disk_space_unknown";
+            /** Format: int32 */
+            servers: number;
+        };
+        /** @enum {string} */
+        PlanPhase: "pending" | "making" | "ready" | "failed";
+        PlanPolicy: {
+            /**
+             * Format: double
+             * @description Servers that were measured for fewer days are not planned for.
+             * @default 0
+             */
+            days_min: number;
+            /**
+             * @description Servers that stay what they are.
+             * @default []
+             */
+            exclude: components["schemas"]["ServerPattern"][];
+            /**
+             * Format: double
+             * @description The most of a host that is used while it carries servers of one that failed, where the reserve is shared.
+             * @default 1
+             */
+            fill_failed: number;
+            /**
+             * Format: double
+             * @description The most of a host that is planned for.
+             * @default 0.9
+             */
+            fill_max: number;
+            /**
+             * @description What stands for samples that are missing.
+             * @default p95
+             */
+            gaps: components["schemas"]["Gaps"];
+            /**
+             * @default {
+             *       "cpu_percent": 0,
+             *       "disk_percent": 0,
+             *       "memory_percent": 0,
+             *       "net_percent": 0
+             *     }
+             */
+            growth: components["schemas"]["Growth"];
+            /** @default [] */
+            keep_apart: components["schemas"]["KeepApart"][];
+            /** @default [] */
+            keep_together: components["schemas"]["KeepTogether"][];
+            /** @default [] */
+            licence: components["schemas"]["LicenceNeed"][];
+            /** @default contract */
+            licence_position: components["schemas"]["LicencePosition"];
+            /**
+             * Format: int32
+             * @description Over which licences are counted.
+             * @default 5
+             */
+            licence_years: number;
+            /** @default configured */
+            memory: components["schemas"]["MemoryBasis"];
+            /** @default hosts */
+            objective: components["schemas"]["Objective"];
+            /** @default [] */
+            overhead: components["schemas"]["Overhead"][];
+            /**
+             * Format: double
+             * @description The accepted share of host-samples at which a host has less than its servers ask for.
+             * @default 0.0001
+             */
+            overload_share: number;
+            /**
+             * @default {
+             *       "labour_hours_per_server": 4,
+             *       "labour_hours_per_wave": 160,
+             *       "pilot_servers": 5,
+             *       "watch_days": 14,
+             *       "wave_servers": 25
+             *     }
+             */
+            phases: components["schemas"]["Phases"];
+            /** @default [] */
+            pin: components["schemas"]["Pin"][];
+            /**
+             * @description Who takes over what failed hosts carried.
+             * @default spare
+             */
+            reserve: components["schemas"]["Reserve"];
+            /**
+             * Format: int64
+             * @default 1
+             */
+            seed: number;
+            /**
+             * Format: int32
+             * @description Hosts that may fail at the same time without a server losing its place.
+             * @default 1
+             */
+            spare_hosts: number;
+            /**
+             * @description Which servers may be moved, by what vendors support.
+             * @default warn
+             */
+            support: components["schemas"]["SupportRule"];
+            /**
+             * Format: int32
+             * @description How long better plans are looked for.
+             * @default 60
+             */
+            time_limit_s: number;
+        };
+        /** @description A product of a catalogue as it was when the plan was made, with the editions that are a choice. */
+        PlanProduct: {
+            /**
+             * Format: date
+             * @description The day on which its rules were looked up.
+             */
+            as_of: string;
+            product: Record<string, never>;
+            vendor: string;
+        };
+        PlanProgress: {
+            /**
+             * Format: double
+             * @description Of the best plan until now, in the unit of the policy's objective; `null` before there is one.
+             */
+            cost?: number | null;
+            /** Format: int32 */
+            seconds: number;
+            /**
+             * Format: int64
+             * @description Attempts at better plans.
+             */
+            turns: number;
+        };
+        /** @description An amount of a resource, by the resource's name. */
+        PlanResource: {
+            resource: string;
+            /** Format: double */
+            share: number;
+        };
+        PlanSpec: {
+            costs?: components["schemas"]["Costs"] | null;
+            /** @description Kinds of hosts that may be used. */
+            hosts: components["schemas"]["HostType"][];
+            note?: string;
+            /** @description What is accepted. */
+            policy?: components["schemas"]["PlanPolicy"];
+            /** @description Of licence catalogues, with the prices that hold. */
+            products?: components["schemas"]["PlanProduct"][];
+            /** @description Entries of support matrices. */
+            support?: Record<string, never>[];
+            survey: components["schemas"]["Name"];
+        };
+        PlanStatus: {
+            /** @description What it waits for, or why it failed. */
+            message?: string;
+            phase?: components["schemas"]["PlanPhase"];
+            progress?: components["schemas"]["PlanProgress"] | null;
+            summary?: components["schemas"]["PlanSummary"] | null;
+        };
+        PlanSummary: {
+            /**
+             * Format: double
+             * @description Of all hosts, spare ones included.
+             */
+            cost: number;
+            /**
+             * Format: double
+             * @description The most of a host that was planned for.
+             */
+            fill: number;
+            /**
+             * Format: int32
+             * @description Spare ones not counted.
+             */
+            hosts: number;
+            /**
+             * Format: int32
+             * @description No plan has fewer, spare ones not counted.
+             */
+            lower_bound_hosts: number;
+            /** Format: date-time */
+            made_at: string;
+            /**
+             * Format: double
+             * @description `null` where the traces are too short to tell.
+             */
+            predicted_overload_share?: number | null;
+            /**
+             * Format: double
+             * @description How long it took.
+             */
+            seconds: number;
+            /**
+             * Format: int32
+             * @description That have a host.
+             */
+            servers: number;
+            /** Format: int32 */
+            spare_hosts: number;
+            /**
+             * Format: int32
+             * @description Servers without a host.
+             */
+            unplaced: number;
+            /**
+             * Format: int32
+             * @description Pilot and waves.
+             */
+            waves: number;
+        };
+        PlannedHost: {
+            /** @description The same over time: the most in each of equal parts of the time line, in thousandths of what the host has. */
+            curves?: components["schemas"]["PlanCurve"][];
+            host_type: string;
+            id: string;
+            /**
+             * Format: double
+             * @description The probability that the host has less than its servers ask for at some moment; `null` where the traces are too
+             *     short to tell.
+             */
+            overload_probability?: number | null;
+            /** @description The most that it is asked for of each resource over the time line, as a share of what it has. */
+            peaks: components["schemas"]["PlanResource"][];
+            /** @description Empty for a spare host. */
+            servers: string[];
+            /** @description It stands by for others that fail. */
+            spare?: boolean;
         };
         /** @description A pool of storage for disks. */
         Pool: {
@@ -1817,6 +2792,34 @@ export interface components {
             /** @description RFC 9457: a reference that identifies the kind of problem; it ends in the code. */
             type: string;
         };
+        ProductLicences: {
+            /**
+             * Format: double
+             * @description By the position that is paid for.
+             */
+            after: number;
+            /**
+             * Format: double
+             * @description Each server on a host of its own, as it is.
+             */
+            before: number;
+            /**
+             * Format: double
+             * @description By the words of the contract, and by what the vendor's policy claims: two positions, neither of which is called right.
+             */
+            contract: number;
+            /** @description Hosts that need licences. */
+            hosts: components["schemas"]["HostLicences"][];
+            /** Format: double */
+            lower_bound: number;
+            /** @description It is bought once; otherwise paid all the time. */
+            once: boolean;
+            /** Format: double */
+            policy: number;
+            product: string;
+            /** Format: int32 */
+            servers: number;
+        };
         /** @description How far a long piece of work is. */
         Progress: {
             detail?: string;
@@ -1827,6 +2830,15 @@ export interface components {
             fraction: number;
             step: string;
         };
+        /** @description A moment and a resource of which there has to be enough, and the dual feasible function that sizes are counted by. */
+        Proof: {
+            bin: number;
+            /** @description `volume`, `parts` (Fekete and Schepers) or `fringe` (Martello and Toth). */
+            function: string;
+            /** Format: int32 */
+            parameter?: number | null;
+            resource: string;
+        };
         /** @enum {string} */
         Protocol: "tcp" | "udp";
         /**
@@ -1834,10 +2846,41 @@ export interface components {
          * @enum {string}
          */
         Quiesce: "auto" | "required" | "off";
+        /** @description What a unit costs, before and after. */
+        Rates: {
+            /**
+             * Format: double
+             * @default 0
+             */
+            energy_kwh: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            labour_hour: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            network_port_year: number;
+            /**
+             * Format: double
+             * @description Power usage effectiveness: what a data centre takes in all, for each unit that its servers take (ISO/IEC 30134-2).
+             * @default 0
+             */
+            pue: number;
+            /**
+             * Format: double
+             * @default 0
+             */
+            rack_unit_year: number;
+        };
         Reference: {
             kind: components["schemas"]["Kind"];
             name: components["schemas"]["Name"];
         };
+        /** @enum {string} */
+        Reserve: "spare" | "shared";
         /** @description Asks for a VM's disks, and its memory if the snapshot has it, to be as they were. */
         Revert: {
             /** @description Tells this revert from every other one of the same VM. */
@@ -1902,6 +2945,11 @@ export interface components {
          * @enum {string}
          */
         Series: "cpu_ratio" | "memory_used_bytes" | "disk_read_bytes_per_s" | "disk_write_bytes_per_s" | "disk_read_ops_per_s" | "disk_write_ops_per_s" | "net_receive_bytes_per_s" | "net_transmit_bytes_per_s";
+        /**
+         * @description A name (`web1`), names with `*` for anything (`web-*`), or a column of `servers.csv` and what is in it
+         *     (`application=oracle*`). Upper and lower case are the same.
+         */
+        ServerPattern: string;
         /** @description A session of the web console. */
         Session: {
             /** @description Absent for who came with a token. */
@@ -1987,6 +3035,172 @@ export interface components {
             status: unknown;
             uid: string;
         };
+        /** @description One reason for a judgement. */
+        SupportCause: {
+            /** @description The vendor speaks of another hypervisor of the same kind. */
+            by_analogy: boolean;
+            condition?: string | null;
+            /** @description Of which the vendor speaks. */
+            hypervisor: string;
+            /** @enum {string} */
+            kind: "said";
+            product: string;
+            /** @description By the vendor, of that hypervisor. */
+            said: components["schemas"]["SupportStatus"];
+            /** @description What that comes to on the hypervisor that was asked for. */
+            status: components["schemas"]["SupportStatus"];
+            vendor: string;
+        } | {
+            /** @enum {string} */
+            kind: "version_not_told";
+            product: string;
+            vendor: string;
+        } | {
+            column: string;
+            /** @enum {string} */
+            kind: "not_listed";
+            text: string;
+        } | {
+            /** @enum {string} */
+            kind: "nothing_told";
+        };
+        /** @description What holds for a server: the worst of its causes. */
+        SupportJudgement: {
+            /** @description The worst first; at least one. */
+            causes: components["schemas"]["SupportCause"][];
+            server: string;
+            status: components["schemas"]["SupportStatus"];
+        };
+        /** @description Why a server may not be moved. */
+        SupportRefusal: {
+            /** @description Those that the rule does not allow, the worst first. */
+            causes: components["schemas"]["SupportCause"][];
+            /** @description That the server was to go to. */
+            hypervisor: string;
+            server: string;
+        };
+        /**
+         * @description Which servers may be moved, by what is known of their support.
+         * @enum {string}
+         */
+        SupportRule: "warn" | "require_conditional" | "require";
+        /**
+         * @description In order: of several answers about one server the greatest holds.
+         *
+         *     `Unknown` is worse than `Conditional`: a condition can be met, and what nobody has looked up cannot be relied on.
+         * @enum {string}
+         */
+        SupportStatus: "supported" | "conditional" | "unknown" | "unsupported";
+        /** @description The loads and inventory of servers that are to be virtualized. */
+        Survey: {
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["SurveySpec"];
+            status?: components["schemas"]["SurveyStatus"];
+        };
+        SurveyFile: {
+            name: string;
+            /** Format: int64 */
+            size_bytes: number;
+        };
+        /** @enum {string} */
+        SurveyPhase: "uploading" | "reading" | "ready" | "failed";
+        SurveySpec: {
+            /**
+             * @description What is sent to `/v1/surveys/NAME/files/FILE`: `servers.csv`, and a matrix for each metric, such as
+             *     `cpu_mhz.csv.gz`.
+             */
+            files: components["schemas"]["SurveyFile"][];
+            note?: string;
+        };
+        SurveyStatus: {
+            /** Format: double */
+            days?: number;
+            /** @description The first of them. */
+            findings?: string[];
+            /**
+             * Format: int32
+             * @description How much is odd about the files without being a reason to stop.
+             */
+            findings_count?: number;
+            /** Format: int64 */
+            first_bin_unix?: number;
+            /** @description Why it failed. */
+            message?: string;
+            metrics?: string[];
+            phase?: components["schemas"]["SurveyPhase"];
+            /** @description Files that have arrived whole. */
+            received?: string[];
+            /** Format: int32 */
+            servers?: number;
+            /**
+             * Format: int32
+             * @description Servers with at least one sample.
+             */
+            servers_measured?: number;
+            /** Format: int32 */
+            step_s?: number;
+        };
+        Takeover: {
+            host: string;
+            servers: string[];
+        };
+        /** @description Before and after, over the years. */
+        Tco: {
+            /** Format: double */
+            after: number;
+            /** Format: double */
+            before: number;
+            /**
+             * Format: double
+             * @description Months until less was spent than without the plan; `null` if that does not happen in these years.
+             */
+            break_even_months?: number | null;
+            /** @description Sums at the end of each year, with everything before. */
+            cumulative: components["schemas"]["TcoYear"][];
+            currency: string;
+            /** @description Positions that nothing was stated for, so that they cost nothing here. */
+            not_stated: components["schemas"]["TcoItem"][];
+            /** @description Over all years. */
+            positions: components["schemas"]["TcoPosition"][];
+            /** Format: int32 */
+            years: number;
+        };
+        /** @enum {string} */
+        TcoItem: "hardware" | "maintenance" | "power" | "cooling" | "space" | "network" | "storage" | "software" | "support" | "administration" | "migration" | "double_running" | "training" | "disposal";
+        TcoPosition: {
+            /** Format: double */
+            after: number;
+            /** Format: double */
+            before: number;
+            item: components["schemas"]["TcoItem"];
+        };
+        TcoYear: {
+            /** Format: double */
+            after: number;
+            /** Format: double */
+            before: number;
+            /** Format: int32 */
+            year: number;
+        };
+        /** @description A server that should be measured longer, or without gaps. */
+        ThinTrace: {
+            /**
+             * Format: double
+             * @description All its samples of CPU, one after the other.
+             */
+            days_measured: number;
+            /**
+             * Format: double
+             * @description How many more days would do.
+             */
+            days_wanted: number;
+            /**
+             * Format: double
+             * @description Of CPU, over the whole time line.
+             */
+            missing_share: number;
+            server: string;
+        };
         /** @description A key to the API. */
         Token: {
             meta: components["schemas"]["Meta"];
@@ -2000,6 +3214,131 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         TokenStatus: Record<string, never>;
+        /** @description What would be. Nothing of it is kept. */
+        Trial: {
+            /** @description Rules between hosts that are not kept. */
+            breaches: components["schemas"]["TrialBreach"][];
+            cost: components["schemas"]["TrialCost"];
+            /** @description Whether every constraint and rule is kept by the hosts that are touched. */
+            fits: boolean;
+            /** @description Hosts that a server leaves or goes to. */
+            hosts: components["schemas"]["TrialHost"][];
+            /**
+             * @description Whether as many failures are absorbed as the plan promises; `null` where the reserve is shared: takeovers are found
+             *     when a plan is made.
+             */
+            reserve_holds?: boolean | null;
+        };
+        TrialBreach: {
+            kind: components["schemas"]["BreachKind"];
+            /** @description Servers, or the name of the rule or of the type of hosts, or the resource. */
+            names: string[];
+            text: string;
+        };
+        TrialCost: {
+            /** @description That licences are counted in. */
+            currency?: string | null;
+            /** Format: double */
+            hosts_after: number;
+            /**
+             * Format: double
+             * @description Of all hosts, spare ones included.
+             */
+            hosts_before: number;
+            /** Format: double */
+            licences_after?: number | null;
+            /**
+             * Format: double
+             * @description Where the plan counts licences.
+             */
+            licences_before?: number | null;
+        };
+        TrialHost: {
+            breaches: components["schemas"]["TrialBreach"][];
+            curves: components["schemas"]["PlanCurve"][];
+            fits: boolean;
+            host_type: string;
+            id: string;
+            /** Format: double */
+            overload_probability?: number | null;
+            /**
+             * Format: double
+             * @description Estimated in the same way before and after; `null` where the traces are too short to tell.
+             */
+            overload_probability_before?: number | null;
+            /**
+             * Format: double
+             * @description The share of moments of these traces at which the servers ask for more than the host has.
+             */
+            overload_share: number;
+            resources: components["schemas"]["TrialResource"][];
+            servers: string[];
+        };
+        TrialMove: {
+            /** @description A host of the plan that does not stand by, or one that is new. */
+            host: string;
+            /** @description Of a host that is new. */
+            host_type?: string | null;
+            server: string;
+        };
+        TrialRequest: {
+            /** @description In this order: of one server the last move counts. */
+            moves: components["schemas"]["TrialMove"][];
+        };
+        TrialResource: {
+            /**
+             * Format: int64
+             * @description When the peak begins.
+             */
+            at_unix: number;
+            /**
+             * Format: int32
+             * @description What the host has.
+             */
+            capacity: number;
+            /** Format: int64 */
+            peak: number;
+            /** Format: int64 */
+            peak_before: number;
+            /**
+             * Format: int32
+             * @description The most that is planned for.
+             */
+            planned: number;
+            resource: string;
+        };
+        /** @description Why a server has no host. */
+        UnplacedCause: {
+            /** @enum {string} */
+            kind: "excluded";
+        } | {
+            /** @enum {string} */
+            kind: "not_measured";
+        } | {
+            /** @enum {string} */
+            kind: "not_supported";
+            refusal: components["schemas"]["SupportRefusal"];
+        } | {
+            /** Format: double */
+            days: number;
+            /** Format: double */
+            days_min: number;
+            /** @enum {string} */
+            kind: "too_little";
+        } | {
+            /** @enum {string} */
+            kind: "no_host_left";
+        } | {
+            /** @enum {string} */
+            kind: "too_large";
+            lacking: components["schemas"]["Lack"][];
+        };
+        UnplacedServer: {
+            cause?: components["schemas"]["UnplacedCause"] | null;
+            /** @description The cause as a sentence. */
+            reason: string;
+            server: string;
+        };
         /** @description How far an upload is after a part of it was sent as a request's body. */
         UploadAnswer: {
             /** @description Everything is on the host's disk. */
@@ -2162,6 +3501,28 @@ export interface components {
             snapshot?: components["schemas"]["Name"] | null;
             started_at?: string | null;
         };
+        /** @description A step of the introduction. The first one is the pilot. */
+        Wave: {
+            /** @description Where servers go when a host fails after this wave, where the reserve is shared. Of the last one: see the plan. */
+            failover?: components["schemas"]["Failover"][];
+            /**
+             * Format: int32
+             * @description Days from the beginning of the pilot, if each wave takes as long as it is watched.
+             */
+            first_day: number;
+            kind: components["schemas"]["WaveKind"];
+            /** Format: double */
+            labour_hours: number;
+            name: string;
+            /** @description Hosts that have to be there, besides those of earlier waves. */
+            new_hosts: string[];
+            servers: string[];
+        };
+        /**
+         * @description Why these servers.
+         * @enum {string}
+         */
+        WaveKind: "pilot" | "wave" | "critical";
     };
     responses: never;
     parameters: never;
@@ -4125,6 +5486,399 @@ export interface operations {
             };
         };
     };
+    list_plans: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Plan"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_plan: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Plan"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_plan: {
+        parameters: {
+            query?: {
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_plan: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Plan"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_plan: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_plan: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_plans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+                /** @description Name of the other plan. */
+                other: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_pools: {
         parameters: {
             query?: {
@@ -4755,6 +6509,309 @@ export interface operations {
             path: {
                 /** @description Name of the object. */
                 name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_surveys: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Survey"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_survey: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Survey"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_survey: {
+        parameters: {
+            query?: {
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_survey: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Survey"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_survey: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_survey: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_survey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+                /** @description Name of the file. */
+                file: string;
             };
             cookie?: never;
         };

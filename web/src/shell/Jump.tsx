@@ -48,12 +48,13 @@ function Chooser({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate();
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const [vms, hosts, images] = [useTable("vm"), useTable("host"), useTable("image")];
+  const [vms, hosts, images, plans] = [useTable("vm"), useTable("host"), useTable("image"), useTable("plan")];
   const targets = useMemo(() => {
     const wanted = text.trim().toLowerCase();
     const pages: [string, string, IconName][] = [
       ["/", t`Dashboard`, "dashboard"], ["/layers", t`Layers`, "layers"], ["/vms", t`VMs`, "vm"], ["/vms/new", t`Create a VM`, "plus"], ["/import", t`Import a VM`, "upload"], ["/templates", t`Templates`, "template"], ["/flavors", t`Flavors`, "flavor"], ["/images", t`Images`, "image"],
       ["/hosts", t`Hosts`, "host"], ["/networks", t`Networks`, "network"], ["/pools", t`Pools`, "pool"], ["/disks", t`Disks`, "disk"], ["/events", t`Events`, "event"],
+      ["/surveys", t`Surveys`, "survey"], ["/plans", t`Plans`, "plan"],
     ];
     const found: Target[] = [];
     const add = (target: Target) => {
@@ -65,9 +66,10 @@ function Chooser({ onClose }: { onClose: () => void }) {
       for (const vm of vms()) if (!add({ key: `vm/${vm.meta.name}`, name: vm.meta.name, told: t`VM`, icon: "vm", to: `/vms/${vm.meta.name}` })) break;
       for (const host of hosts()) if (!add({ key: `host/${host.meta.name}`, name: host.meta.name, told: t`Host`, icon: "host", to: `/hosts/${host.meta.name}` })) break;
       for (const image of images()) if (!add({ key: `image/${image.meta.name}`, name: image.meta.name, told: t`Image`, icon: "image", to: "/images" })) break;
+      for (const plan of plans()) if (!add({ key: `plan/${plan.meta.name}`, name: plan.meta.name, told: t`Plan`, icon: "plan", to: `/plans/${plan.meta.name}` })) break;
     }
     return found;
-  }, [text, vms, hosts, images, t]);
+  }, [text, vms, hosts, images, plans, t]);
   const go = (target: Target | undefined) => {
     if (!target) return;
     onClose();

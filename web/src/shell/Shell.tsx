@@ -27,6 +27,7 @@ function usePlaces(): { name: string; places: Place[] }[] {
   const { administer } = useMay();
   return [
     { name: t`Overview`, places: [{ to: "/", name: t`Dashboard`, icon: "dashboard", exact: true }, { to: "/layers", name: t`Layers`, icon: "layers" }] },
+    { name: t`Planning`, places: [{ to: "/surveys", name: t`Surveys`, icon: "survey" }, { to: "/plans", name: t`Plans`, icon: "plan" }] },
     { name: t`Guests`, places: [{ to: "/vms", name: t`VMs`, icon: "vm" }, { to: "/templates", name: t`Templates`, icon: "template" }, { to: "/flavors", name: t`Flavors`, icon: "flavor" }, { to: "/images", name: t`Images`, icon: "image" }] },
     {
       name: t`Hardware`,

@@ -1,5 +1,7 @@
 //! What servers need over time.
 
+use std::sync::Arc;
+
 /// The most that a server may need of anything: two of them can be added without overflow.
 pub const AMOUNT_MAX: u32 = u32::MAX / 2;
 
@@ -16,8 +18,9 @@ pub struct Demand {
     /// Where each dimension begins, in blocks; and the end of the last.
     starts: Vec<usize>,
     servers: usize,
-    values: Vec<u32>,
-    peaks: Vec<u32>,
+    /// Large, and never changed: all problems of the same servers share them.
+    values: Arc<Vec<u32>>,
+    peaks: Arc<Vec<u32>>,
 }
 
 impl Demand {
@@ -85,7 +88,11 @@ impl Demand {
 
 /// Takes servers one after the other.
 #[derive(Debug)]
-pub struct DemandBuilder(Demand);
+pub struct DemandBuilder {
+    demand: Demand,
+    values: Vec<u32>,
+    peaks: Vec<u32>,
+}
 
 impl DemandBuilder {
     /// `bins` of each dimension; `servers` is how many are expected.
@@ -95,35 +102,34 @@ impl DemandBuilder {
             starts.push(starts[starts.len() - 1] + count.div_ceil(BLOCK));
         }
         let blocks = starts[bins.len()];
-        Self(Demand {
-            bins: bins.to_vec(),
-            starts,
-            servers: 0,
+        let (values, peaks) = Default::default();
+        Self {
+            demand: Demand { bins: bins.to_vec(), starts, servers: 0, values, peaks },
             values: Vec::with_capacity(servers * blocks * BLOCK),
             peaks: Vec::with_capacity(servers * blocks),
-        })
+        }
     }
 
     /// Adds a server by its values of each dimension; what is more than [`AMOUNT_MAX`] counts as that.
     ///
     /// Panics if a dimension has another number of bins than was said.
     pub fn push(&mut self, values: &[&[u32]]) {
-        let demand = &mut self.0;
+        let demand = &mut self.demand;
         assert_eq!(values.len(), demand.bins.len(), "all dimensions are given");
         for (dimension, given) in values.iter().enumerate() {
             assert_eq!(given.len(), demand.bins[dimension], "all bins are given");
-            demand.values.extend(given.iter().map(|value| (*value).min(AMOUNT_MAX)));
-            let padded = demand.values.len().next_multiple_of(BLOCK);
-            demand.values.resize(padded, 0);
+            self.values.extend(given.iter().map(|value| (*value).min(AMOUNT_MAX)));
+            let padded = self.values.len().next_multiple_of(BLOCK);
+            self.values.resize(padded, 0);
         }
         demand.servers += 1;
         let width = demand.width();
-        let row = &demand.values[demand.values.len() - width..];
-        demand.peaks.extend(row.chunks_exact(BLOCK).map(largest));
+        let row = &self.values[self.values.len() - width..];
+        self.peaks.extend(row.chunks_exact(BLOCK).map(largest));
     }
 
     pub fn finish(self) -> Demand {
-        self.0
+        Demand { values: Arc::new(self.values), peaks: Arc::new(self.peaks), ..self.demand }
     }
 }
 

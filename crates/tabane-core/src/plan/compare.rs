@@ -1,99 +1,89 @@
-//! In what two plans differ.
+//! Two plans side by side. Names of hosts mean nothing across plans: hosts are compared by what is on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tabane_model::{ComparedFigure, Plan, PlanComparison, PlanMove};
+use tabane_model::{
+    Plan,
+    planning::{ComparedHost, MovedServer, PlanComparison, PlanFigures},
+};
 
-/// Hosts of plans that were made apart have names that mean nothing to each other: each host of the second plan is taken for
-/// that of the first with which it shares the most servers, of the same type.
-pub fn compare(first: &Plan, second: &Plan) -> PlanComparison {
-    let (before, after) = (hosts_of(first), hosts_of(second));
-    let same = same_hosts(first, second, &before);
-    let mut moves = Vec::new();
-    for (server, from) in &before {
-        let to = after.get(server);
-        if to.is_none_or(|to| same.get(to) != Some(from)) {
-            moves.push(PlanMove {
-                server: (*server).into(),
-                from: Some((*from).into()),
-                to: to.map(|to| (*to).into()),
-            });
-        }
-    }
-    moves.extend(
-        after.iter().filter(|(server, _)| !before.contains_key(**server)).map(|(server, to)| PlanMove {
-            server: (*server).into(),
-            from: None,
-            to: Some((*to).into()),
-        }),
-    );
-    moves.sort_by(|a, b| a.server.cmp(&b.server));
-    let figures = figures(first).into_iter().zip(figures(second));
-    PlanComparison {
-        figures: figures
-            .map(|((name, first), (_, second))| ComparedFigure { name: name.into(), first, second })
-            .filter(|figure| figure.first.is_some() || figure.second.is_some())
-            .collect(),
-        moves,
-    }
-}
-
-fn hosts_of(plan: &Plan) -> BTreeMap<&str, &str> {
-    plan.hosts
-        .iter()
-        .flat_map(|host| host.servers.iter().map(|server| (server.as_str(), host.id.as_str())))
-        .collect()
-}
-
-/// For hosts of the second plan those of the first that they are taken for.
-fn same_hosts<'a>(
-    first: &'a Plan,
-    second: &'a Plan,
-    before: &BTreeMap<&'a str, &'a str>,
-) -> BTreeMap<&'a str, &'a str> {
-    let kind_of: BTreeMap<&str, &str> =
-        first.hosts.iter().map(|host| (host.id.as_str(), host.host_type.as_str())).collect();
-    let mut pairs = Vec::new();
-    for host in &second.hosts {
-        let mut shared: BTreeMap<&str, usize> = BTreeMap::new();
-        for server in &host.servers {
-            if let Some(from) = before.get(server.as_str()).filter(|from| kind_of[**from] == host.host_type) {
-                *shared.entry(from).or_default() += 1;
-            }
-        }
-        // Of equals the one of the same name.
-        pairs
-            .extend(shared.into_iter().map(|(from, count)| (count, from == host.id, from, host.id.as_str())));
-    }
-    pairs.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then((a.2, a.3).cmp(&(b.2, b.3))));
-    let (mut same, mut taken) = (BTreeMap::new(), BTreeSet::new());
-    for (_, _, from, to) in pairs {
-        if !same.contains_key(to) && taken.insert(from) {
-            same.insert(to, from);
-        }
-    }
-    same
-}
-
-fn figures(plan: &Plan) -> Vec<(&'static str, Option<f64>)> {
-    let spare = plan.hosts.iter().filter(|host| host.spare).count();
-    let fullest = |resource: &str| {
-        let peaks = plan.hosts.iter().flat_map(|host| &host.peaks);
-        peaks.filter(|peak| peak.resource == resource).map(|peak| peak.share).reduce(f64::max)
+/// What differs between two plans of the same servers.
+pub fn compare(a: (&str, &Plan), b: (&str, &Plan)) -> PlanComparison {
+    let pairs = pairs(a.1, b.1);
+    let homes = [a.1, b.1].map(homes);
+    let beside: BTreeMap<&str, &str> = pairs.iter().map(|(one, other, _)| (*one, *other)).collect();
+    let servers: BTreeSet<&str> = homes.iter().flat_map(|homes| homes.keys().copied()).collect();
+    let is_moved = |server: &&str| {
+        let [one, other] = [homes[0].get(server).copied(), homes[1].get(server).copied()];
+        one.is_none() != other.is_none() || one.is_some_and(|one| beside.get(one).copied() != other)
     };
-    vec![
-        ("hosts", Some((plan.hosts.len() - spare) as f64)),
-        ("spare_hosts", Some(spare as f64)),
-        ("hosts_lower_bound", Some(f64::from(plan.lower_bound.hosts))),
-        ("hosts_cost", Some(plan.cost)),
-        ("licences_cost", plan.licences.as_ref().map(|licences| licences.after)),
-        ("tco", plan.tco.as_ref().map(|tco| tco.after)),
-        ("failures_absorbed", Some(f64::from(plan.failures_absorbed))),
-        ("overload_share", plan.predicted_overload_share),
-        ("fill", Some(plan.assumptions.fill)),
-        ("cpu_peak_share", fullest("cpu_mhz")),
-        ("memory_peak_share", fullest("memory_mib")),
-        ("unplaced", Some(plan.unplaced.len() as f64)),
-        ("waves", Some(plan.waves.len() as f64)),
-    ]
+    let owned = |name: Option<&&str>| name.map(|name| (*name).to_owned());
+    let moved = servers.iter().copied().filter(is_moved).map(|server| MovedServer {
+        server: server.into(),
+        a: owned(homes[0].get(server)),
+        b: owned(homes[1].get(server)),
+    });
+    PlanComparison { a: figures(a), b: figures(b), hosts: hosts(a.1, b.1, &pairs), moved: moved.collect() }
+}
+
+fn homes(plan: &Plan) -> BTreeMap<&str, &str> {
+    plan.hosts.iter().flat_map(|host| host.servers.iter().map(|server| (&**server, &*host.id))).collect()
+}
+
+/// Hosts that belong together, and how many servers they share: the most alike first.
+fn pairs<'a>(a: &'a Plan, b: &'a Plan) -> Vec<(&'a str, &'a str, u32)> {
+    let elsewhere = homes(b);
+    let mut shared: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for host in &a.hosts {
+        for other in host.servers.iter().filter_map(|server| elsewhere.get(server.as_str())) {
+            *shared.entry((&host.id, other)).or_default() += 1;
+        }
+    }
+    let mut shared: Vec<_> = shared.into_iter().map(|((one, other), same)| (one, other, same)).collect();
+    shared.sort_by_key(|(one, other, same)| (std::cmp::Reverse(*same), *one, *other));
+    let (mut ones, mut others) = (BTreeSet::new(), BTreeSet::new());
+    shared.retain(|(one, other, _)| {
+        let is_free = !ones.contains(one) && !others.contains(other);
+        if is_free {
+            ones.insert(*one);
+            others.insert(*other);
+        }
+        is_free
+    });
+    shared
+}
+
+fn hosts(a: &Plan, b: &Plan, pairs: &[(&str, &str, u32)]) -> Vec<ComparedHost> {
+    let by_one: BTreeMap<&str, (&str, u32)> =
+        pairs.iter().map(|(one, other, same)| (*one, (*other, *same))).collect();
+    let taken: BTreeSet<&str> = pairs.iter().map(|(_, other, _)| *other).collect();
+    let in_use = |plan: &'_ Plan| -> Vec<String> {
+        plan.hosts.iter().filter(|host| !host.spare).map(|host| host.id.clone()).collect()
+    };
+    let ours = in_use(a).into_iter().map(|id| {
+        let beside = by_one.get(id.as_str());
+        ComparedHost {
+            b: beside.map(|(other, _)| (*other).into()),
+            same: beside.map_or(0, |(_, same)| *same),
+            a: Some(id),
+        }
+    });
+    let theirs = in_use(b).into_iter().filter(|id| !taken.contains(id.as_str()));
+    ours.chain(theirs.map(|id| ComparedHost { a: None, b: Some(id), same: 0 })).collect()
+}
+
+fn figures((name, plan): (&str, &Plan)) -> PlanFigures {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let spare_hosts = plan.hosts.iter().filter(|host| host.spare).count();
+    PlanFigures {
+        name: name.into(),
+        hosts: count(plan.hosts.len() - spare_hosts),
+        spare_hosts: count(spare_hosts),
+        lower_bound_hosts: plan.lower_bound.hosts,
+        unplaced: count(plan.unplaced.len()),
+        cost: plan.cost,
+        licences: plan.licences.as_ref().map(|licences| licences.after),
+        fill: plan.assumptions.fill,
+        predicted_overload_share: plan.predicted_overload_share,
+    }
 }

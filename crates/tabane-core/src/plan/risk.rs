@@ -25,7 +25,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tabane_model::{Grid, HostType};
 
 use super::{PlanError, needs::Resource, setting::Setting};
-use crate::pack::{Demand, Packing};
+use crate::pack::{Demand, Packed, Packing};
 
 /// Less than this is no history to judge by.
 pub(super) const DAYS_MIN: usize = 4;
@@ -250,26 +250,36 @@ pub(super) fn probabilities(
     seed: u64,
     rounds: usize,
 ) -> Option<Vec<f64>> {
+    let hosts = packing.hosts.iter().enumerate();
+    hosts.map(|(at, host)| probability(demand, (at, host), capacities, step_s, seed, rounds)).collect()
+}
+
+/// The same of one host, which has this place in its plan: by its servers alone, in whatever order they are named, so that
+/// it can be found again.
+pub(super) fn probability(
+    demand: &Demand,
+    (at, host): (usize, &Packed),
+    capacities: &[Vec<u32>],
+    step_s: u32,
+    seed: u64,
+    rounds: usize,
+) -> Option<f64> {
     let moments = moments(demand);
     let step_s = step_s as usize;
     let days = moments * step_s / DAY_S;
     if days < DAYS_MIN {
         return None;
     }
-    let of = |(at, host): (usize, &crate::pack::Packed)| {
-        // By its servers alone, in whatever order they are named, so that it can be found again.
-        let mut random = SmallRng::seed_from_u64(seed.wrapping_add(at as u64));
-        let mut servers = host.servers.clone();
-        servers.sort_unstable();
-        let mut count = 0;
-        for _ in 0..rounds {
-            let shifts: Vec<usize> =
-                servers.iter().map(|_| random.random_range(0..days) * DAY_S / step_s).collect();
-            let mut over = vec![false; moments];
-            mark(demand, &servers, &capacities[host.kind], &mut over, |place| shifts[place]);
-            count += over.into_iter().filter(|over| *over).count();
-        }
-        count as f64 / (rounds * moments) as f64
-    };
-    Some(packing.hosts.iter().enumerate().map(of).collect())
+    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(at as u64));
+    let mut servers = host.servers.clone();
+    servers.sort_unstable();
+    let mut count = 0;
+    for _ in 0..rounds {
+        let shifts: Vec<usize> =
+            servers.iter().map(|_| random.random_range(0..days) * DAY_S / step_s).collect();
+        let mut over = vec![false; moments];
+        mark(demand, &servers, &capacities[host.kind], &mut over, |place| shifts[place]);
+        count += over.into_iter().filter(|over| *over).count();
+    }
+    Some(count as f64 / (rounds * moments) as f64)
 }

@@ -16,6 +16,7 @@ mod review;
 mod rules;
 mod supported;
 mod tco;
+mod trial;
 mod waves;
 
 const STEP_S: u32 = 3_600;

@@ -1,5 +1,6 @@
 //! Judges a plan by what it says and by the traces.
 
+mod attempt;
 mod failures;
 mod judge;
 mod money;
@@ -17,6 +18,7 @@ use crate::{
     pack::{check_bound, check_packing},
     support,
 };
+pub use attempt::{Bench, TrialError};
 use judge::Judge;
 
 /// What is wrong with a plan.

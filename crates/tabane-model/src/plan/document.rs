@@ -13,7 +13,9 @@ use super::{
 /// Of the form that is written.
 pub const PLAN_VERSION: u32 = 1;
 
+/// The document. In the API's description a plan is the object that it belongs to, so it has a name of its own there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlanDocument)]
 pub struct Plan {
     pub version: u32,
     #[schema(value_type = String, format = DateTime)]

@@ -16,7 +16,7 @@ pub fn plan_schema() -> Value {
     let whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A consolidation plan of Tabane",
-        "$ref": "#/components/schemas/Plan",
+        "$ref": format!("#/components/schemas/{}", Plan::name()),
         "$defs": parts,
     });
     // What describes an API has its parts elsewhere.

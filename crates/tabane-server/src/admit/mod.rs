@@ -6,6 +6,7 @@ mod disk;
 mod image;
 mod network;
 mod others;
+mod planning;
 pub mod snapshot;
 mod vm;
 

@@ -105,7 +105,7 @@ pub async fn watch(State(app): State<Arc<App>>, caller: Caller, Path(name): Path
         }
         Kind::Image | Kind::Pool | Kind::Network => true,
         Kind::Host => *object_name == own,
-        Kind::Event | Kind::Token | Kind::Flavor => false,
+        Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan => false,
     };
     let follower = watch::Follower::new(app, None, Box::new(filter))?;
     let events = stream::unfold((follower, orders, false), |(mut follower, mut orders, ended)| async move {
@@ -319,7 +319,7 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             };
             modify::<Network>(app, &report.name, write, None).await.map(drop)
         }
-        Kind::Host | Kind::Event | Kind::Token | Kind::Flavor => {
+        Kind::Host | Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan => {
             Err(Error::Denied { role: Role::Host.as_str() })
         }
     }

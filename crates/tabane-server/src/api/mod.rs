@@ -12,6 +12,7 @@ pub mod images;
 mod metrics;
 pub mod openapi;
 mod packages;
+mod planning;
 mod sessions;
 pub mod snapshots;
 mod sockets;
@@ -29,7 +30,8 @@ use axum::{
     routing::{get, post, put},
 };
 use tabane_model::{
-    Class, Disk, Event, Flavor, Host, Image, Kind, Network, Pool, Problem, Snapshot, Token, Vm,
+    Class, Disk, Event, Flavor, Host, Image, Kind, Network, Pool, Problem, Snapshot, Survey, Token, Vm,
+    planning::Plan,
 };
 
 use crate::{admit::Admit, app::App, console, session};
@@ -50,6 +52,8 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Host>(router);
     router = resource::<Event>(router);
     router = resource::<Snapshot>(router);
+    router = resource::<Survey>(router);
+    router = resource::<Plan>(router);
     router = router
         .route("/v1/tokens", get(crud::list::<Token>).post(tokens::create))
         .route("/v1/tokens/{name}", get(crud::get::<Token>).delete(crud::delete::<Token>))
@@ -73,6 +77,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/exports/{id}", get(exports::state))
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
+        .route("/v1/surveys/{name}/files/{file}", put(planning::receive))
+        .route("/v1/plans/{name}/document", get(planning::document))
+        .route("/v1/plans/{name}/report", get(planning::report))
+        .route("/v1/plans/{name}/try", post(planning::attempt))
+        .route("/v1/plans/{name}/compare/{other}", get(planning::compare))
         .route("/v1/vms/{name}/metrics", get(metrics::of_vm))
         .route("/v1/hosts/{name}/metrics", get(metrics::of_host))
         .route("/v1/metrics/vms", get(metrics::of_vms))

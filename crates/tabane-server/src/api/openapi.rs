@@ -25,6 +25,12 @@ use utoipa::{
     tabane_model::Event,
     tabane_model::Token,
     tabane_model::Snapshot,
+    tabane_model::Survey,
+    tabane_model::planning::Plan,
+    tabane_model::Plan,
+    tabane_model::planning::TrialRequest,
+    tabane_model::planning::Trial,
+    tabane_model::planning::PlanComparison,
     tabane_model::Problem,
     api::Change,
     api::ExecRequest,
@@ -183,6 +189,31 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "An image's files, for hosts (Upgrade: tabane-stream)",
     ),
     (
+        "/v1/surveys/{name}/files/{file}",
+        HttpMethod::Put,
+        "upload_survey",
+        "Send a file of a survey, as the body, of the size that the survey says",
+    ),
+    (
+        "/v1/plans/{name}/try",
+        HttpMethod::Post,
+        "try_plan",
+        "What would be if servers were on other hosts: a TrialRequest for a Trial; nothing is kept",
+    ),
+    (
+        "/v1/plans/{name}/compare/{other}",
+        HttpMethod::Get,
+        "compare_plans",
+        "What differs between two plans of a survey: a PlanComparison",
+    ),
+    ("/v1/plans/{name}/document", HttpMethod::Get, "plan_document", "The plan as a document: a PlanDocument"),
+    (
+        "/v1/plans/{name}/report",
+        HttpMethod::Get,
+        "plan_report",
+        "The plan as a page for people, in the language `lang`: en or ja",
+    ),
+    (
         "/v1/packages/plan",
         HttpMethod::Post,
         "plan_package",
@@ -236,6 +267,8 @@ fn schema_name(kind: Kind) -> &'static str {
         Kind::Event => "Event",
         Kind::Token => "Token",
         Kind::Snapshot => "Snapshot",
+        Kind::Survey => "Survey",
+        Kind::Plan => "Plan",
     }
 }
 
@@ -330,8 +363,12 @@ fn schema_parameter(name: &str, schema: &str, description: &str) -> Parameter {
 }
 
 fn named_in(path: &str) -> Vec<Parameter> {
-    let known =
-        [("{name}", "name", "Name of the object."), ("{id}", "id", "Identity of the stream or export.")];
+    let known = [
+        ("{name}", "name", "Name of the object."),
+        ("{id}", "id", "Identity of the stream or export."),
+        ("{file}", "file", "Name of the file."),
+        ("{other}", "other", "Name of the other plan."),
+    ];
     let named = known.into_iter().filter(|(pattern, ..)| path.contains(pattern));
     named.map(|(_, name, told)| parameter(name, ParameterIn::Path, Type::String, told)).collect()
 }

@@ -4,6 +4,8 @@ pub mod evacuation;
 pub mod expiry;
 pub mod liveness;
 pub mod placement;
+pub mod plans;
+pub mod surveys;
 
 use std::{collections::HashMap, sync::Mutex, time::Instant};
 

@@ -26,6 +26,7 @@ mod openapi;
 mod packages;
 mod pinning;
 mod placement;
+mod planning;
 mod power;
 mod races;
 mod refusals;

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tabane_model::{Name, planning::TrialMove};
+
+use super::{Change, List, Named, NamedChange};
 
 #[derive(Subcommand)]
 pub enum PlanCommand {
@@ -14,10 +17,24 @@ pub enum PlanCommand {
     Review(PlanReview),
     /// Go on with a plan after some waves, by as few moves as can be
     Replan(PlanReplan),
-    /// Tell in what two plans differ, and who is on another host
-    Compare(PlanCompare),
     /// Make a page of a plan for managers and engineers, or tables for spreadsheets
     Report(PlanReport),
+    /// Let the server make a plan of a survey that it keeps
+    Create(Box<PlanCreate>),
+    /// List the server's plans
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show how far a plan of the server is, and what came of it in short
+    Get(Named),
+    /// Fetch a plan of the server as plan.json
+    Document(PlanDocument),
+    /// Say what would be if servers of a plan were on other hosts; nothing is kept
+    Try(PlanTry),
+    /// Say what differs between two plans, and who is on another host
+    Compare(PlanCompare),
+    /// Delete plans; one that is being made is given up
+    #[command(visible_alias = "rm")]
+    Delete(NamedChange),
 }
 
 #[derive(Args)]
@@ -25,6 +42,16 @@ pub struct PlanMake {
     /// Folder with servers.csv and a matrix for each metric, such as cpu_mhz.csv
     #[arg(long, value_name = "FOLDER")]
     pub traces: PathBuf,
+    #[command(flatten)]
+    pub basis: PlanBasis,
+    /// Where the plan is written
+    #[arg(long, value_name = "plan.json")]
+    pub out: PathBuf,
+}
+
+/// What a plan is made for, besides loads.
+#[derive(Args)]
+pub struct PlanBasis {
     /// Kinds of hosts that may be used
     #[arg(long, value_name = "hosts.toml")]
     pub hosts: PathBuf,
@@ -43,15 +70,58 @@ pub struct PlanMake {
     /// Support matrices, or folders of them: what vendors support on which hypervisor
     #[arg(long, value_name = "FILE|FOLDER")]
     pub support: Vec<PathBuf>,
-    /// Where the plan is written
-    #[arg(long, value_name = "plan.json")]
-    pub out: PathBuf,
     /// Look for better plans so many seconds at most, whatever the policy says
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u32>,
     /// Change the policy for once, such as growth.cpu_percent=40 or reserve=shared
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct PlanCreate {
+    pub name: Name,
+    /// The survey that it is made of
+    #[arg(long)]
+    pub survey: Name,
+    #[command(flatten)]
+    pub basis: PlanBasis,
+    /// What it is for
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub note: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct PlanTry {
+    pub name: Name,
+    /// Where a server goes: SERVER=HOST, or SERVER=HOST:TYPE for a new host of this type
+    #[arg(long = "move", required = true, value_name = "SERVER=HOST[:TYPE]", value_parser = trial_move)]
+    pub moves: Vec<TrialMove>,
+}
+
+fn trial_move(text: &str) -> Result<TrialMove, String> {
+    let (server, host) = text.split_once('=').ok_or("write SERVER=HOST")?;
+    let (host, host_type) =
+        host.split_once(':').map_or((host, None), |(host, kind)| (host, Some(kind.into())));
+    Ok(TrialMove { server: server.into(), host: host.into(), host_type })
+}
+
+#[derive(Args)]
+pub struct PlanCompare {
+    /// A plan of the server, or a file such as plan.json
+    pub name: String,
+    /// The other one; of the same sort
+    pub other: String,
+}
+
+#[derive(Args)]
+pub struct PlanDocument {
+    pub name: Name,
+    /// Where it is written, in place of standard output
+    #[arg(long, value_name = "plan.json")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -103,12 +173,6 @@ pub struct PlanReplan {
     /// Where the new plan is written
     #[arg(long, value_name = "plan.json")]
     pub out: PathBuf,
-}
-
-#[derive(Args)]
-pub struct PlanCompare {
-    pub first: PathBuf,
-    pub second: PathBuf,
 }
 
 #[derive(Args)]

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use tabane_model::Name;
 use tabane_survey::{collect::Target, import::Form};
 
-use super::snapshot::span;
+use super::{Change, List, Named, NamedChange, snapshot::span};
 
 #[derive(Subcommand)]
 pub enum SurveyCommand {
@@ -15,6 +16,30 @@ pub enum SurveyCommand {
     Export(SurveyExport),
     /// Make a folder of traces of what other tools have measured
     Import(SurveyImport),
+    /// Send a folder of traces to the server, which makes plans of it; goes on where it was cut short
+    Push(SurveyPush),
+    /// List the server's surveys
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show what a survey of the server holds
+    Get(Named),
+    /// Delete surveys that no plan stands on
+    #[command(visible_alias = "rm")]
+    Delete(NamedChange),
+}
+
+#[derive(Args)]
+pub struct SurveyPush {
+    /// Name of the survey
+    pub name: Name,
+    /// Folder with servers.csv and a matrix for each metric, such as cpu_mhz.csv
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+    /// What it is of
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub note: String,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 #[derive(Args)]

@@ -5,7 +5,9 @@ use std::io::Read;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, de::DeserializeOwned};
 use tabane_client::{Call, Client};
-use tabane_model::{Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Vm};
+use tabane_model::{
+    Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Survey, Vm, planning::Plan,
+};
 
 use crate::{arguments::Apply, context::Context};
 
@@ -36,6 +38,8 @@ pub async fn run(context: &Context, apply: &Apply) -> Result<()> {
             Kind::Flavor => one::<Flavor>(&client, written, apply).await?,
             Kind::Network => one::<Network>(&client, written, apply).await?,
             Kind::Host => one::<Host>(&client, written, apply).await?,
+            Kind::Survey => one::<Survey>(&client, written, apply).await?,
+            Kind::Plan => one::<Plan>(&client, written, apply).await?,
             Kind::Snapshot => one::<Snapshot>(&client, written, apply).await?,
             Kind::Event | Kind::Token => bail!("a {kind} is not made from a file"),
         }

@@ -1,7 +1,8 @@
-//! Plans are made and judged here, from files; no server is asked.
+//! Plans are made and judged here, from files and without any server; or by the server, of what it keeps.
 
 mod catalogues;
-mod compare;
+mod changes;
+mod create;
 mod policy;
 mod replan;
 mod report;
@@ -21,11 +22,13 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tabane_core::plan::{self, Request};
-use tabane_model::{Costs, Faults, HostTypes, Plan, PlanPolicy, Traces};
+use tabane_model::{
+    Costs, Faults, HostTypes, Plan, PlanPolicy, PlanProduct, Traces, planning, support::Support,
+};
 
-use super::DONE;
+use super::{DONE, objects};
 use crate::{
-    arguments::{Form, PlanCommand, PlanMake, PlanVerify},
+    arguments::{Form, PlanBasis, PlanCommand, PlanMake, PlanVerify},
     context::Context,
     output::{self, counted},
     progress,
@@ -45,24 +48,20 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
             let form = context.form()?;
             tokio::task::spawn_blocking(move || replan::run(form, &arguments)).await?
         }
-        PlanCommand::Compare(arguments) => compare::run(context.form()?, &arguments),
         PlanCommand::Report(report) => report::run(&report),
+        PlanCommand::Create(create) => create::run(context, *create).await.map(|()| DONE),
+        PlanCommand::List(list) => objects::list::<planning::Plan>(context, &list).await.map(|()| DONE),
+        PlanCommand::Get(named) => objects::get::<planning::Plan>(context, &named.name).await.map(|()| DONE),
+        PlanCommand::Document(document) => create::document(context, &document).await.map(|()| DONE),
+        PlanCommand::Try(attempt) => changes::attempt(context, attempt).await,
+        PlanCommand::Compare(compare) => changes::compare(context, &compare).await.map(|()| DONE),
+        PlanCommand::Delete(named) => objects::delete::<planning::Plan>(context, &named).await.map(|()| DONE),
     }
 }
 
 async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
     let form = context.form()?;
-    let hosts: HostTypes = read_toml(&arguments.hosts)?;
-    sound(&arguments.hosts, hosts.faults())?;
-    let mut policy = policy::read(arguments.policy.as_deref(), &arguments.set)?;
-    sound(arguments.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
-    let costs: Option<Costs> = arguments.costs.as_deref().map(read_toml).transpose()?;
-    if let (Some(path), Some(costs)) = (&arguments.costs, &costs) {
-        sound(path, costs.faults())?;
-    }
-    let products = catalogues::read(&arguments.licences, arguments.prices.as_deref())?;
-    let support = catalogues::support(&arguments.support)?;
-    policy.time_limit_s = arguments.time_limit.unwrap_or(policy.time_limit_s);
+    let Basis { hosts, policy, costs, products, support } = read_basis(&arguments.basis)?;
     let stopped = Arc::new(AtomicBool::new(false));
     let seen = stopped.clone();
     let mut working = tokio::task::spawn_blocking(move || {
@@ -88,6 +87,30 @@ async fn make_plan(context: &Context, arguments: PlanMake) -> Result<ExitCode> {
         _ => output::value(form, &plan)?,
     }
     Ok(DONE)
+}
+
+/// What a plan is made for, besides loads.
+struct Basis {
+    hosts: HostTypes,
+    policy: PlanPolicy,
+    costs: Option<Costs>,
+    products: Vec<PlanProduct>,
+    support: Vec<Support>,
+}
+
+fn read_basis(files: &PlanBasis) -> Result<Basis> {
+    let hosts: HostTypes = read_toml(&files.hosts)?;
+    sound(&files.hosts, hosts.faults())?;
+    let mut policy = policy::read(files.policy.as_deref(), &files.set)?;
+    sound(files.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
+    let costs: Option<Costs> = files.costs.as_deref().map(read_toml).transpose()?;
+    if let (Some(path), Some(costs)) = (&files.costs, &costs) {
+        sound(path, costs.faults())?;
+    }
+    let products = catalogues::read(&files.licences, files.prices.as_deref())?;
+    let support = catalogues::support(&files.support)?;
+    policy.time_limit_s = files.time_limit.unwrap_or(policy.time_limit_s);
+    Ok(Basis { hosts, policy, costs, products, support })
 }
 
 fn work(arguments: &PlanMake, request: Request<'_>, stopped: &AtomicBool) -> Result<Plan> {

@@ -1,6 +1,7 @@
-//! Surveys are collected here, over SSH, or of what others have measured; no server of ours is asked.
+//! Surveys are collected here, over SSH, or of what others have measured, and sent to the server if it shall plan.
 
 mod import;
+mod push;
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use tabane_model::Survey;
 use tabane_survey::collect::{self, Options, Progress, Target};
 
+use super::objects;
 use crate::{
     arguments::{SurveyCommand, SurveyExport, SurveyRun},
     context::Context,
@@ -26,6 +29,10 @@ pub async fn run(context: &Context, command: SurveyCommand) -> Result<()> {
         SurveyCommand::Run(run) => collect_loads(run).await,
         SurveyCommand::Export(export) => tokio::task::spawn_blocking(move || export_traces(&export)).await?,
         SurveyCommand::Import(arguments) => import::run(context, arguments).await,
+        SurveyCommand::Push(push) => push::run(context, &push).await,
+        SurveyCommand::List(list) => objects::list::<Survey>(context, &list).await,
+        SurveyCommand::Get(named) => objects::get::<Survey>(context, &named.name).await,
+        SurveyCommand::Delete(named) => objects::delete::<Survey>(context, &named).await,
     }
 }
 

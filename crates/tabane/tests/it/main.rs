@@ -33,6 +33,7 @@ mod e2e_templates;
 mod help;
 mod medium;
 mod plan;
+mod planning;
 mod sshd;
 mod survey_import;
 mod terminal;

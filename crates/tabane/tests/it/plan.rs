@@ -280,7 +280,7 @@ fn a_plan_goes_on_after_a_wave_with_few_moves() {
     };
     let same = replan(&["--done", "pilot"]);
     assert!(same.status.success(), "{}", same.all_text());
-    assert!(same.stdout_text().contains("every server is on the same host"), "{}", same.all_text());
+    assert!(same.stdout_text().contains("no server is elsewhere"), "{}", same.all_text());
 
     // The pilot's servers were measured since, and one of them is a quarter busier.
     let measured = folder.path().join("since");
@@ -304,11 +304,14 @@ fn a_plan_goes_on_after_a_wave_with_few_moves() {
 
     let compared = tabane(folder.path(), &["compare", "plan.json", "next.json", "-o", "json"]);
     let compared: serde_json::Value = serde_json::from_str(&compared.stdout_text()).unwrap();
-    assert_eq!(compared["figures"][0]["name"], "hosts");
-    let moves = compared["moves"].as_array().unwrap();
+    assert_eq!(compared["a"]["name"], "plan.json");
+    let moves = compared["moved"].as_array().unwrap();
     // Four others have room beside the busier one. That those move who have not come yet costs nothing.
     assert_eq!(moves.len(), 5, "{moves:?}");
     assert!(moves.iter().all(|change| !pilot.contains(&change["server"].as_str().unwrap())), "{moves:?}");
+
+    let mixed = tabane(folder.path(), &["compare", "plan.json", "other"]);
+    assert!(mixed.all_text().contains("one is a file and the other is not"), "{}", mixed.all_text());
 
     let unknown = replan(&["--done", "wave-9"]);
     assert!(

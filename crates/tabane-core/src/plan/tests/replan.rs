@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tabane_model::{Phases, PlanMove, Reserve};
+use tabane_model::{Phases, Reserve, planning::MovedServer};
 
 use super::*;
 
@@ -25,6 +25,10 @@ fn again(plan: &Plan, done: usize, traces: &Traces, policy: &PlanPolicy) -> Plan
     replan(plan, done, traces, request(&hosts(), policy, None), Timestamp::UNIX_EPOCH).unwrap()
 }
 
+fn moved(before: &Plan, after: &Plan) -> Vec<MovedServer> {
+    compare(("before", before), ("now", after)).moved
+}
+
 fn proved(plan: &Plan, traces: &Traces) {
     let faults: Vec<String> = verify(plan, traces).iter().map(ToString::to_string).collect();
     assert!(faults.is_empty(), "{faults:?}");
@@ -37,7 +41,7 @@ fn nobody_moves_if_nothing_has_changed() {
         let plan = made(&traces, &policy);
         let after = again(&plan, 2, &traces, &policy);
         proved(&after, &traces);
-        assert_eq!(compare(&plan, &after).moves, []);
+        assert_eq!(moved(&plan, &after), []);
         let servers = |plan: &Plan| plan.waves.iter().map(|wave| wave.servers.clone()).collect::<Vec<_>>();
         assert_eq!(servers(&after)[..2], servers(&plan)[..2]);
         assert_eq!(after.assumptions.fill, plan.assumptions.fill);
@@ -52,14 +56,14 @@ fn one_that_has_grown_moves_unless_it_has_moved_already() {
         plan.hosts.iter().find(|host| host.servers.iter().any(|s| s == server)).unwrap().id.clone()
     };
     let pilot = &plan.waves[0].servers[0];
-    let moved: BTreeSet<&String> = plan.waves[0].servers.iter().collect();
+    let pilots: BTreeSet<&String> = plan.waves[0].servers.iter().collect();
     for server in plan.waves.iter().flat_map(|wave| &wave.servers) {
         let busier = grown(&traces, server, 130);
         let after = again(&plan, 1, &busier, &policy);
         proved(&after, &busier);
-        let moves = compare(&plan, &after).moves;
+        let moves = moved(&plan, &after);
         assert!(moves.len() <= 2, "{server}: {moves:?}");
-        assert!(moves.iter().all(|change| !moved.contains(&change.server)), "{server}: {moves:?}");
+        assert!(moves.iter().all(|change| !pilots.contains(&change.server)), "{server}: {moves:?}");
         if server == pilot {
             assert_eq!(host(&after, pilot), host(&plan, pilot), "what has moved stays");
         }
@@ -75,10 +79,10 @@ fn what_is_gone_or_new_is_told() {
     let other = PlanPolicy { exclude: super::rules::patterns(&["s9"]), ..policy };
     let after = again(&plan, 0, &all, &other);
     proved(&after, &all);
-    let moves = compare(&plan, &after).moves;
+    let moves = moved(&plan, &after);
     let of = |server: &str| moves.iter().find(|change| change.server == server).unwrap();
-    assert!(matches!(of("s4"), PlanMove { from: None, to: Some(_), .. }));
-    assert!(matches!(of("s9"), PlanMove { from: Some(_), to: None, .. }));
+    assert!(matches!(of("s4"), MovedServer { a: None, b: Some(_), .. }));
+    assert!(matches!(of("s9"), MovedServer { a: Some(_), b: None, .. }));
     assert_eq!(moves.len(), 2);
 }
 
@@ -89,13 +93,13 @@ fn hosts_are_compared_by_what_is_on_them() {
     let mut renamed = plan.clone();
     renamed.hosts.iter_mut().for_each(|host| host.id = format!("other-{}", host.id));
     renamed.hosts.reverse();
-    assert_eq!(compare(&plan, &renamed).moves, []);
+    assert_eq!(moved(&plan, &renamed), []);
     let server = renamed.hosts[1].servers.pop().unwrap();
     let to = renamed.hosts[0].id.clone();
     renamed.hosts[0].servers.push(server.clone());
-    let moves = compare(&plan, &renamed).moves;
+    let moves = moved(&plan, &renamed);
     assert_eq!(moves.len(), 1, "{moves:?}");
-    assert_eq!((moves[0].server.as_str(), moves[0].to.as_deref()), (server.as_str(), Some(to.as_str())));
+    assert_eq!((moves[0].server.as_str(), moves[0].b.as_deref()), (server.as_str(), Some(to.as_str())));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tabane_model::{HostType, Objective, Plan, PlanResource, PlannedHost};
 
 use super::Fault;
 use crate::{
-    pack::{Breach, Packing, Problem},
+    pack::{Breach, Demand, Packing, Problem},
     plan::{PlanError, needs, peaks::peaks, risk, rules::domain_of, setting::Setting},
 };
 
@@ -22,7 +22,11 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub fn new(plan: &'a Plan, setting: &'a Setting<'a>) -> Result<Self, PlanError> {
-        let demand = setting.demand(setting.bins());
+        Self::of_demand(plan, setting, setting.demand(setting.bins()))
+    }
+
+    /// As [`Self::new`], where the needs of all servers are known already.
+    pub fn of_demand(plan: &'a Plan, setting: &'a Setting<'a>, demand: Demand) -> Result<Self, PlanError> {
         let problem = setting.problem(demand, Objective::Cost, plan.assumptions.fill)?;
         let mut crowded = problem.clone();
         let fill = setting.policy.fill_failed;

@@ -9,7 +9,7 @@ use tabane_model::{HostTypes, Plan};
 
 use crate::{
     arguments::{Form, PlanReplan},
-    commands::{DONE, plan::compare},
+    commands::{DONE, plan::changes},
     output, progress,
 };
 
@@ -50,7 +50,7 @@ pub fn run(form: Form, arguments: &PlanReplan) -> Result<ExitCode> {
     bar.finish_and_clear();
     super::write(&arguments.out, &after)?;
     match form {
-        Form::Table => tell(&before, &after, done),
+        Form::Table => output::lines(&told(&before, &after, done))?,
         form => output::value(form, &after)?,
     }
     Ok(DONE)
@@ -65,23 +65,21 @@ fn waves_done(plan: &Plan, done: Option<&str>) -> Result<usize> {
     Ok(at + 1)
 }
 
-fn tell(before: &Plan, after: &Plan, done: usize) {
-    let comparison = plan::compare(before, after);
+fn told(before: &Plan, after: &Plan, done: usize) -> Vec<String> {
+    let comparison = plan::compare(("before", before), ("now", after));
     let moved: BTreeSet<&String> = before.waves[..done].iter().flat_map(|wave| &wave.servers).collect();
-    compare::tell(&comparison);
+    let mut lines = changes::compared(&comparison);
     let again: Vec<&str> = comparison
-        .moves
+        .moved
         .iter()
-        .filter(|change| moved.contains(&change.server) && change.to.is_some())
+        .filter(|change| moved.contains(&change.server) && change.b.is_some())
         .map(|change| change.server.as_str())
         .collect();
     if !again.is_empty() {
-        println!("these have moved already and have to move on: {}", again.join(", "));
+        lines.push(format!("these have moved already and have to move on: {}", again.join(", ")));
     }
-    for unplaced in &after.unplaced {
-        println!("without a host: {}: {}", unplaced.server, unplaced.reason);
-    }
-    for note in &after.assumptions.notes {
-        println!("note: {note}");
-    }
+    let unplaced = after.unplaced.iter();
+    lines.extend(unplaced.map(|server| format!("without a host: {}: {}", server.server, server.reason)));
+    lines.extend(after.assumptions.notes.iter().map(|note| format!("note: {note}")));
+    lines
 }

@@ -1,0 +1,23 @@
+//! Planning as objects of the API: surveys whose files the server keeps, and plans that it makes of them.
+//!
+//! ```text
+//!   Survey {files} ─► files are sent ─► read ─► ready ─► Plan {survey, hosts, policy} ─► made ─► its document
+//! ```
+//!
+//! The document that comes of it, [`crate::Plan`], is the same that the command line makes of files.
+//!
+//! Invariant: what a plan was made from does not change: surveys and plans are not edited, others are made.
+
+mod plan;
+mod survey;
+mod trial;
+
+pub use plan::{PLAN_TIME_LIMIT_S_MAX, Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary};
+pub use survey::{
+    SURVEY_BYTES_MAX, SURVEY_FILE_BYTES_MAX, Survey, SurveyFile, SurveyPhase, SurveySpec, SurveyStatus,
+    survey_file_name,
+};
+pub use trial::{
+    BreachKind, ComparedHost, MovedServer, PlanComparison, PlanFigures, TRIAL_MOVES_MAX, Trial, TrialBreach,
+    TrialCost, TrialHost, TrialMove, TrialRequest, TrialResource,
+};

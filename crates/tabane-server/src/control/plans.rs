@@ -1,0 +1,183 @@
+//! Plans are made one after the other, in the order in which they were asked for.
+//!
+//! ```text
+//!   pending ──► making ──► ready      the document is on disk before the plan says so
+//!      │           │  └──► failed
+//!      └───────────┴─────► gone       whoever deletes it stops the work
+//! ```
+//!
+//! Level, not edge: a plan that is not ready is made, whatever was done for it before. One that was being made when the
+//! server ended is made again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tabane_core::plan::{self, Request};
+use tabane_model::{
+    HostTypes, Survey, Traces,
+    planning::{Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary, SurveyPhase},
+};
+use tokio::sync::oneshot;
+
+use super::placement::report;
+use crate::{Error, Result, app::App, commit::modify, planning::chain};
+
+const RETRY: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+pub async fn run(app: Arc<App>) {
+    let mut revisions = app.cache.subscribe();
+    loop {
+        revisions.mark_unchanged();
+        while let Some((plan, survey)) = next(&app).await {
+            let made = make(&app, &plan, &survey).await;
+            let failed = made.is_err();
+            report(&plan.meta.name, made);
+            if failed {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        let _ = tokio::time::timeout(RETRY, revisions.changed()).await;
+    }
+}
+
+/// The plan that is to be made now, and its survey. Those that wait for something say so.
+async fn next(app: &Arc<App>) -> Option<(Arc<Plan>, Arc<Survey>)> {
+    let open = |plan: &Plan| matches!(plan.status.phase, PlanPhase::Pending | PlanPhase::Making);
+    let (mut plans, _) = app.cache.list::<Plan>(None, usize::MAX, open);
+    plans.sort_by_key(|plan| plan.meta.uid);
+    for plan in plans {
+        let survey = app.cache.get::<Survey>(plan.spec.survey.as_str());
+        let phase = survey.as_ref().map_or(SurveyPhase::Failed, |survey| survey.status.phase);
+        let name = &plan.spec.survey;
+        let status = match (phase, survey) {
+            (SurveyPhase::Ready, Some(survey)) => return Some((plan, survey)),
+            (SurveyPhase::Failed, _) => failed(format!("the survey {name} is no survey that can be read")),
+            _ => PlanStatus { message: format!("waits for the survey {name}"), ..PlanStatus::default() },
+        };
+        report(&plan.meta.name, write(app, &plan, status).await);
+    }
+    None
+}
+
+fn failed(message: String) -> PlanStatus {
+    PlanStatus { phase: PlanPhase::Failed, message, ..PlanStatus::default() }
+}
+
+/// What the thread that makes a plan tells, and is told.
+#[derive(Default)]
+struct Work {
+    stopped: AtomicBool,
+    turns: AtomicU64,
+    /// Bits of the present cost, which is never zero before there is one.
+    cost: AtomicU64,
+}
+
+/// The work ends when nobody waits for it any more.
+struct StopOnDrop(Arc<Work>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn make(app: &Arc<App>, plan: &Arc<Plan>, survey: &Survey) -> Result<()> {
+    let began = Instant::now();
+    write(app, plan, making(None, began)).await?;
+    let traces = match app.planning.traces(survey.meta.uid).await {
+        Ok(traces) => traces,
+        Err(message) => return write(app, plan, failed(message)).await,
+    };
+    let work = StopOnDrop(Arc::new(Work::default()));
+    let mut made = begin(&plan.spec, traces, app.now(), work.0.clone())?;
+    let made = loop {
+        tokio::select! {
+            made = &mut made => break made,
+            () = tokio::time::sleep(TELL_EVERY) => {}
+        }
+        match write(app, plan, making(Some(&work.0), began)).await {
+            // Its thread is waited for, so that there are never two.
+            Err(Error::Missing { .. }) => work.0.stopped.store(true, Ordering::Relaxed),
+            written => report(&plan.meta.name, written),
+        }
+    };
+    let status = match made {
+        Ok(Ok(document)) => {
+            let seconds = began.elapsed().as_secs_f64();
+            let summary = PlanSummary::new(&document, (seconds * 10.0).round() / 10.0);
+            let (keeper, uid) = (app.clone(), plan.meta.uid);
+            // Of one that is gone the folder is swept away.
+            let kept = tokio::task::spawn_blocking(move || keeper.planning.keep(uid, &document)).await;
+            kept.map_err(|error| Error::Bug(error.to_string()))??;
+            PlanStatus { phase: PlanPhase::Ready, summary: Some(summary), ..PlanStatus::default() }
+        }
+        Ok(Err(message)) => failed(message),
+        Err(_) => failed("the work ended by a fault of the server; its log says more".into()),
+    };
+    write(app, plan, status).await
+}
+
+fn making(work: Option<&Work>, began: Instant) -> PlanStatus {
+    let seconds = u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX);
+    let cost = work.map(|work| f64::from_bits(work.cost.load(Ordering::Relaxed)));
+    let turns = work.map_or(0, |work| work.turns.load(Ordering::Relaxed));
+    let progress = PlanProgress { turns, cost: cost.filter(|_| turns > 0), seconds };
+    PlanStatus { phase: PlanPhase::Making, progress: Some(progress), ..PlanStatus::default() }
+}
+
+/// A thread of its own: the end of the server does not wait for it.
+fn begin(
+    spec: &PlanSpec,
+    traces: Arc<Traces>,
+    now: jiff::Timestamp,
+    work: Arc<Work>,
+) -> Result<oneshot::Receiver<std::result::Result<tabane_model::Plan, String>>> {
+    let spec = spec.clone();
+    let (done, made) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("plan".into());
+    let run = move || {
+        let hosts = HostTypes { host_type: spec.hosts };
+        let request = Request {
+            hosts: &hosts,
+            policy: &spec.policy,
+            costs: spec.costs.as_ref(),
+            products: &spec.products,
+            support: &spec.support,
+        };
+        let began = Instant::now();
+        let limit = Duration::from_secs(u64::from(spec.policy.time_limit_s));
+        let stop = |turns: u64, cost: f64| {
+            work.turns.store(turns, Ordering::Relaxed);
+            work.cost.store(cost.to_bits(), Ordering::Relaxed);
+            work.stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
+        };
+        // The rest is for requests.
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+        let plan = plan::make(&traces, request, now, workers, &stop);
+        let _ = done.send(plan.map_err(|error| chain(&error)));
+    };
+    thread.spawn(run).map_err(|error| Error::Bug(format!("no thread for a plan: {error}")))?;
+    Ok(made)
+}
+
+/// Writes the status of this very plan; it is missing if there is another one of its name.
+async fn write(app: &Arc<App>, plan: &Plan, status: PlanStatus) -> Result<()> {
+    let change = |now: &mut Plan| {
+        if now.meta.uid != plan.meta.uid {
+            let name = plan.meta.name.to_string();
+            return Err(Error::Missing { kind: tabane_model::Kind::Plan, name });
+        }
+        let differs = now.status != status;
+        if differs {
+            now.status = status.clone();
+        }
+        Ok(differs)
+    };
+    modify::<Plan>(app, &plan.meta.name, change, None).await.map(drop)
+}
