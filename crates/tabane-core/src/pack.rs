@@ -27,6 +27,7 @@ mod evacuate;
 mod improve;
 mod load;
 mod problem;
+mod repair;
 mod settle;
 
 use crowd::Crowd;
@@ -39,6 +40,7 @@ pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
 pub use evacuate::evacuations;
 pub use improve::{Outcome, improve};
 pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
+pub use repair::repair;
 pub use settle::{Toll, settle, total};
 
 #[cfg(test)]

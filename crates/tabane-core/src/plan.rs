@@ -16,11 +16,13 @@ mod needs;
 mod peaks;
 mod phases;
 mod quality;
+mod replan;
 mod reserve;
 mod review;
 mod risk;
 mod rules;
 mod setting;
+mod since;
 mod spare;
 mod supported;
 mod tco;
@@ -31,7 +33,9 @@ use thiserror::Error;
 
 pub use compare::compare;
 pub use make::{Request, make};
+pub use replan::replan;
 pub use review::review;
+pub use since::since;
 pub use verify::{Bench, Fault, TrialError, verify};
 
 #[derive(Debug, Error)]
@@ -62,6 +66,10 @@ pub enum PlanError {
         "{0} has moved, and is not in the traces that the plan was made from: name that folder with --traces"
     )]
     NotInTraces(String),
+    #[error(
+        "one folder has a sample every {planned} s and the other every {measured} s: both have to be the same part of a week"
+    )]
+    Steps { planned: u32, measured: u32 },
     #[error("{0} is nothing to be stated: no gate of the plan asks for it, or the traces tell it")]
     UnknownFact(String),
     #[error("costs are stated in {0} and in {1}: give all in one currency")]

@@ -72,6 +72,20 @@ pub struct Source {
     pub labels: Vec<(String, String)>,
 }
 
+impl Source {
+    /// Disk space that it takes on a host: the column `disk_gib` of `servers.csv`; without it the size of all its disks, in
+    /// `disk_bytes`. `None` if neither is a number.
+    pub fn disk_gib(&self) -> Option<u32> {
+        let of = |column: &str, unit: f64| {
+            let (_, value) = self.labels.iter().find(|(name, _)| name.eq_ignore_ascii_case(column))?;
+            let amount = value.trim().parse::<f64>().ok()? / unit;
+            // Rounded up: rather too much than too little.
+            (0.0..f64::from(u32::MAX)).contains(&amount).then(|| amount.ceil() as u32)
+        };
+        of("disk_gib", 1.0).or_else(|| of("disk_bytes", f64::from(1 << 30)))
+    }
+}
+
 /// What is odd about traces without being a reason to stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {

@@ -36,7 +36,7 @@ fn plan(server: &str, host: &str) -> Plan {
             "not_stated": ["training"]},
         "assumptions": {"host_types": [{"name": "small", "cpu_cores": 8, "cpu_mhz": 10_000, "memory_mib": 16_384, "price": 10.0}],
             "policy": {}, "fill": 0.85, "resources": ["cpu_mhz", "memory_mib"],
-            "notes": [{"kind": "vendor_support"}, {"kind": "no_margin", "held_out_share": 0.02},
+            "notes": [{"kind": "vendor_support"}, {"kind": "no_margin", "expected_share": 0.02},
                       {"kind": "not_absorbed", "failures": 2, "host": host}, {"kind": "too_short", "days_min": 4}]},
         "data_quality": {"first_bin_unix": 1_700_000_000, "step_s": 300, "bins": 3, "servers": 3, "servers_measured": 3,
             "missing_share": 0.1, "thin": [{"server": server, "days_measured": 1.5, "missing_share": 0.3, "days_wanted": 7.9}], "findings": [format!("nothing was measured of {server}")]},

@@ -61,15 +61,22 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::TooShort { days_min } => {
             format!("測定データが {days_min} 日に満たないため、ホストが過負荷になる頻度は分かりません。")
         }
-        PlanNote::NoMargin { held_out_share } => format!(
-            "試したどの余裕でも許容値を満たせません。測定期間の後半では、ホスト標本の {} が過負荷でした。",
-            percent(*held_out_share)
+        PlanNote::NoMargin { expected_share } => format!(
+            "試したどの余裕でも許容値を満たせません。ホスト標本の {} が過負荷になると見込まれます。",
+            percent(*expected_share)
+        ),
+        PlanNote::LittleHistory { expected_share } => format!(
+            "測定した範囲では許容値を満たします。ただし測定期間が短いため、保証できるのは {} までです。長く測定するほど小さくなります。",
+            percent(*expected_share)
         ),
         PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
             "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"
         ),
         PlanNote::Thin { servers } => format!(
             "測定期間が短い、または欠測が多いサーバーが {servers} 台あります。「測定データ」の節を見てください。"
+        ),
+        PlanNote::DiskSpaceUnknown { servers } => format!(
+            "{servers} 台のサーバーのディスク使用量が分からず、0 として計算しました。servers.csv の disk_gib に記入してください。"
         ),
         PlanNote::NotAbsorbed { failures: 1, host } => {
             format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))

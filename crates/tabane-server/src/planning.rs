@@ -31,7 +31,7 @@ use tokio::{
 use crate::{Error, Result};
 
 /// Of a file that is unpacked.
-const UNPACKED_BYTES_MAX: u64 = 4 << 30;
+const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 /// Traces are large: they are not held for longer than somebody works with them.
 const TRACES_KEPT_FOR: Duration = Duration::from_secs(600);
 const DOCUMENT: &str = "plan.json";

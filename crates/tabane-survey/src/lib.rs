@@ -22,3 +22,4 @@ pub use error::{Error, Place, Result};
 pub use folder::{read_folder, read_folder_within};
 pub use matrix::Matrix;
 pub use text::{read as read_text, replace};
+pub use write::write_folder;

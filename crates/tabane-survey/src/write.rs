@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tabane_model::{Metric, Source};
+use tabane_model::{Metric, Source, Traces};
 
 use crate::{Error, Matrix, Result, folder, servers};
 
@@ -33,6 +33,17 @@ pub(crate) fn must_be_free(to: &Path) -> Result<()> {
     let has = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let what = format!("there are traces already ({has}); name another folder, or remove them");
     Err(Error::Folder { folder: to.to_owned(), what })
+}
+
+/// Writes traces into a folder that has none yet.
+pub fn write_folder(traces: &Traces, to: &Path) -> Result<()> {
+    let mut writing = Writing::begin(to, Before::Kept)?;
+    let servers: Vec<String> = traces.servers.iter().map(|server| server.name.clone()).collect();
+    for (metric, values) in &traces.series {
+        let matrix = Matrix { grid: traces.grid, servers: servers.clone(), values: values.clone() };
+        writing.matrix(*metric, &matrix)?;
+    }
+    writing.finish(&traces.servers)
 }
 
 /// A folder that is being written; what is not finished is taken away again.

@@ -1721,6 +1721,12 @@ export interface components {
             disk_percent: number;
             /**
              * Format: double
+             * @description Of what is kept on disks; `disk_percent` is of what goes to and from them.
+             * @default 0
+             */
+            disk_space_percent: number;
+            /**
+             * Format: double
              * @default 0
              */
             memory_percent: number;
@@ -1829,6 +1835,11 @@ export interface components {
              * @description All cores together.
              */
             cpu_mhz: number;
+            /**
+             * Format: int32
+             * @description Space for disks of VMs.
+             */
+            disk_gib?: number | null;
             /**
              * Format: int32
              * @description Reads and writes together.
@@ -2525,9 +2536,14 @@ export interface components {
             kind: "too_short";
         } | {
             /** Format: double */
-            held_out_share: number;
+            expected_share: number;
             /** @enum {string} */
             kind: "no_margin";
+        } | {
+            /** Format: double */
+            expected_share: number;
+            /** @enum {string} */
+            kind: "little_history";
         } | {
             /** Format: int32 */
             failures: number;
@@ -2537,6 +2553,11 @@ export interface components {
         } | {
             /** @enum {string} */
             kind: "thin";
+            /** Format: int32 */
+            servers: number;
+        } | {
+            /** @enum {string} */
+            kind: "disk_space_unknown";
             /** Format: int32 */
             servers: number;
         };

@@ -102,6 +102,9 @@ fn spread(problem: &Problem, kinds: &[usize], homeless: &[usize]) -> Option<Pack
 fn least_friction(problem: &Problem, crowd: &Crowd, loads: &[Load], server: usize) -> Option<usize> {
     let mut best: Option<(f32, usize)> = None;
     for (at, load) in loads.iter().enumerate() {
+        if load.rejects(problem, server) {
+            continue;
+        }
         let friction = crowd.friction(problem, load, server);
         if best.is_none_or(|(least, _)| friction < least) && load.takes(problem, server) {
             best = Some((friction, at));

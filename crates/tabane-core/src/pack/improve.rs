@@ -24,6 +24,8 @@ const HOSTS_RUINED_MAX: usize = 3;
 const SERVERS_TAKEN_MAX: usize = 10;
 /// Hosts that are given up at once at most, where there are kinds to choose from.
 const HOSTS_EXCHANGED_MAX: usize = 4;
+/// Hosts of which one is given up.
+const HOSTS_DRAWN: usize = 3;
 /// One in so many hosts is overlooked when a server is placed, so that turns differ.
 const OVERLOOKED: u32 = 50;
 /// Turns without one more server placed, after which another host is given up instead.
@@ -176,7 +178,9 @@ impl Worker<'_> {
         let most = if all.len() > 1 && self.random.random_bool(0.5) { HOSTS_EXCHANGED_MAX } else { 1 };
         for _ in 0..self.random.random_range(1..=most.min(priced)) {
             let left: Vec<usize> = (0..kinds.len()).filter(|host| all[kinds[*host]].price > 0.0).collect();
-            let host = left[self.random.random_range(0..left.len())];
+            // Of a few the one with the fewest servers: there is the least to find places for.
+            let drawn = (0..HOSTS_DRAWN).map(|_| left[self.random.random_range(0..left.len())]);
+            let host = drawn.min_by_key(|host| servers[*host].len()).expect("some are drawn");
             money += all[kinds.remove(host)].price;
             pending.append(&mut servers.remove(host));
         }
@@ -275,7 +279,7 @@ impl Worker<'_> {
     fn place(&mut self, attempt: &Attempt, server: usize, tight: bool) -> Option<usize> {
         let mut best: Option<(f32, usize)> = None;
         for (at, load) in attempt.loads.iter().enumerate() {
-            if self.random.random_ratio(1, OVERLOOKED) {
+            if load.rejects(self.problem, server) || self.random.random_ratio(1, OVERLOOKED) {
                 continue;
             }
             let friction = attempt.crowd.friction(self.problem, load, server);

@@ -13,6 +13,8 @@ pub(super) struct Load {
     sum: Vec<u32>,
     /// The largest value of each block.
     pub peaks: Vec<u32>,
+    /// Of each dimension the moment with the most, as a place in a row, and what is left of the host then.
+    tightest: Vec<(usize, u32)>,
     /// For each group of servers that stay apart, whether one of it is here.
     groups: Vec<bool>,
 }
@@ -20,13 +22,16 @@ pub(super) struct Load {
 impl Load {
     pub fn empty(problem: &Problem, kind: usize) -> Self {
         let demand = problem.demand();
-        Self {
+        let mut load = Self {
             kind,
             servers: Vec::new(),
             sum: vec![0; demand.width()],
             peaks: vec![0; demand.row_blocks()],
+            tightest: Vec::new(),
             groups: vec![false; problem.groups()],
-        }
+        };
+        load.measure(problem);
+        load
     }
 
     pub fn add(&mut self, problem: &Problem, server: usize) {
@@ -35,7 +40,7 @@ impl Load {
         }
         self.servers.push(server as u32);
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = true);
-        self.measure();
+        self.measure(problem);
     }
 
     /// Takes away the server at this place of the list.
@@ -45,20 +50,36 @@ impl Load {
             *sum -= value;
         }
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = false);
-        self.measure();
+        self.measure(problem);
         server
     }
 
-    fn measure(&mut self) {
+    fn measure(&mut self, problem: &Problem) {
         for (peak, block) in self.peaks.iter_mut().zip(self.sum.chunks_exact(BLOCK)) {
             *peak = largest(block);
         }
+        self.tightest.clear();
+        for (dimension, most) in problem.kinds()[self.kind].capacity.iter().enumerate() {
+            let blocks = problem.demand().blocks(dimension);
+            let Some(block) = blocks.max_by_key(|block| self.peaks[*block]) else { continue };
+            let peak = self.peaks[block];
+            let bins = block * BLOCK..(block + 1) * BLOCK;
+            let bin = bins.clone().find(|bin| self.sum[*bin] == peak).unwrap_or(bins.start);
+            self.tightest.push((bin, most.saturating_sub(peak)));
+        }
+    }
+
+    /// Whether a look at the fullest moments is enough to say that the server does not fit.
+    pub fn rejects(&self, problem: &Problem, server: usize) -> bool {
+        let values = problem.demand().row(server);
+        self.tightest.iter().any(|(bin, left)| values[*bin] > *left)
     }
 
     /// Whether the server may come, and fits at every moment.
     pub fn takes(&self, problem: &Problem, server: usize) -> bool {
         problem.may(server, self.kind)
             && problem.apart(server).iter().all(|group| !self.groups[*group as usize])
+            && !self.rejects(problem, server)
             && self.fits(problem, server)
     }
 
@@ -101,8 +122,10 @@ mod tests {
         let mut load = Load::empty(&problem, 0);
         load.add(&problem, 0);
         assert!(load.takes(&problem, 1), "their peaks are in one block and never meet");
+        assert!(!load.rejects(&problem, 2), "one is left, and it needs no more when the other is busy");
         load.add(&problem, 1);
         assert!(!load.takes(&problem, 2), "three of them are 10 at one moment");
+        assert!(load.rejects(&problem, 2), "nothing is left at the fullest moment");
         assert_eq!(load.take(&problem, 1), 1);
         assert!(load.takes(&problem, 2));
         let mut fresh = Load::empty(&problem, 0);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabane_model::{
     Assumptions, Costs, HostTypes, Lack, LowerBound, Objective, PLAN_VERSION, Plan, PlanNote, PlanPolicy,
-    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer, support::Support,
+    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer, Wave, support::Support,
 };
 
 use super::{
@@ -13,11 +13,12 @@ use super::{
     phases,
     quality::{measured, quality, suffices},
     reserve::{self, Moves},
-    risk,
+    risk::{self, Margin},
     rules::is_excluded,
     setting::Setting,
     spare, supported,
     tco::tco,
+    units::Units,
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
 
@@ -42,91 +43,148 @@ pub fn make(
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
-    let Request { hosts, policy, costs, products, support } = request;
-    let kinds = &hosts.host_type;
-    let setting = Setting::new(traces, kinds, policy, products, support)?;
-    let moving_together = phases::groups(&setting)?;
-    let margin = risk::margin(&setting)?;
-    let fill = margin.map_or(policy.fill_max, |margin| margin.fill);
-    let mut problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
-    let packing = setting.pack_with_licences(&problem, fill, workers, stop)?;
-    // Whatever was looked for, the plan's costs are money.
-    problem.set_prices(&needs::prices(kinds, Objective::Cost));
-    let bound = lower_bound(&problem, &placed(&packing));
+    let begun = Begun::new(traces, request, None)?;
+    let packing = begun.setting.pack_with_licences(&begun.problem, begun.fill, workers, stop)?;
+    begun.plan(Layout::new(packing), now)
+}
 
-    let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
-    match margin {
-        None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
-        Some(margin) if margin.held_out > policy.overload_share => {
-            notes.push(PlanNote::NoMargin { held_out_share: margin.held_out });
+/// What is known before servers have hosts.
+pub(super) struct Begun<'a> {
+    request: Request<'a>,
+    pub setting: Setting<'a>,
+    moving_together: Units,
+    margin: Option<Margin>,
+    pub fill: f64,
+    pub problem: Problem,
+}
+
+/// Which servers share which hosts, and what is settled besides.
+pub(super) struct Layout<'a> {
+    pub packing: Packing,
+    /// What the hosts of the packing are called.
+    pub ids: Vec<String>,
+    /// Waves that are over.
+    pub done: &'a [Wave],
+}
+
+impl Layout<'_> {
+    fn new(packing: Packing) -> Self {
+        let ids = (1..=packing.hosts.len()).map(host_id).collect();
+        Self { packing, ids, done: &[] }
+    }
+}
+
+pub(super) fn host_id(number: usize) -> String {
+    format!("host-{number:03}")
+}
+
+impl<'a> Begun<'a> {
+    /// With the margin that is right for these traces, or a given fill.
+    pub fn new(traces: &'a Traces, request: Request<'a>, fill: Option<f64>) -> Result<Self, PlanError> {
+        let Request { hosts, policy, products, support, .. } = request;
+        let setting = Setting::new(traces, &hosts.host_type, policy, products, support)?;
+        let moving_together = phases::groups(&setting)?;
+        let margin = match fill {
+            Some(fill) => risk::margin_of(&setting, fill)?,
+            None => risk::margin(&setting)?,
+        };
+        let fill = fill.or(margin.map(|margin| margin.fill)).unwrap_or(policy.fill_max);
+        let problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
+        Ok(Self { request, setting, moving_together, margin, fill, problem })
+    }
+
+    pub fn plan(mut self, layout: Layout<'_>, now: Timestamp) -> Result<Plan, PlanError> {
+        let Request { hosts, policy, costs, products, support } = self.request;
+        let Layout { packing, ids, done } = layout;
+        let kinds = &hosts.host_type;
+        // Whatever was looked for, the plan's costs are money.
+        self.problem.set_prices(&needs::prices(kinds, Objective::Cost));
+        let (setting, problem, traces) = (&self.setting, &self.problem, self.setting.traces);
+        let bound = lower_bound(problem, &placed(&packing));
+
+        let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
+        match self.margin {
+            None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
+            Some(Margin { seen, expected, .. }) if seen > policy.overload_share => {
+                notes.push(PlanNote::NoMargin { expected_share: expected });
+            }
+            Some(Margin { expected, .. }) if expected > policy.overload_share => {
+                notes.push(PlanNote::LittleHistory { expected_share: expected });
+            }
+            Some(_) => {}
         }
-        Some(_) => {}
+        let quality = quality(traces);
+        if !quality.thin.is_empty() {
+            notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });
+        }
+        let servers = needs::space_unknown(traces, &setting.servers, kinds);
+        if servers > 0 {
+            notes.push(PlanNote::DiskSpaceUnknown { servers });
+        }
+        let (names, resources) = (setting.names(), &setting.resources);
+        let probabilities = risk::probabilities(
+            problem.demand(),
+            &packing,
+            &risk::capacities(kinds, resources),
+            traces.grid.step_s,
+            policy.seed,
+            risk::ROUNDS,
+        );
+        let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, probabilities);
+        let reserve = reserved(setting, problem, &packing)?;
+        let reserve = reserve.unwrap_or_else(|host| {
+            let host = planned.get(host).map(|host| host.id.clone());
+            notes.push(PlanNote::NotAbsorbed { failures: policy.spare_hosts, host });
+            Reserved::default()
+        });
+        planned.extend(reserve.spares.iter().enumerate().map(|(at, kind)| PlannedHost {
+            id: format!("spare-{:03}", at + 1),
+            host_type: kinds[*kind].name.clone(),
+            servers: Vec::new(),
+            overload_probability: None,
+            spare: true,
+            peaks: Vec::new(),
+            curves: Vec::new(),
+        }));
+        let failover = reserve::told(&reserve.moves, &planned, &names);
+        let waves =
+            phases::waves(setting, problem, &packing, &planned, &reserve.moves, &self.moving_together, done)?;
+        let price = |host: &PlannedHost| {
+            kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
+        };
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            made_at: now,
+            cost: planned.iter().map(price).sum(),
+            hosts: planned,
+            failures_absorbed: reserve.failures,
+            failover,
+            waves,
+            gates: phases::gates(policy),
+            unplaced: unplaced(setting, problem, &packing),
+            lower_bound: told_bound(&bound, setting),
+            predicted_overload_share: self.margin.map(|margin| margin.expected),
+            assumptions: Assumptions {
+                host_types: kinds.clone(),
+                policy: policy.clone(),
+                fill: self.fill,
+                resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
+                costs: costs.cloned(),
+                products: needed_products(policy, products),
+                support: supported::relevant(&traces.servers, support),
+                notes,
+            },
+            data_quality: quality,
+            support: setting.judged.clone(),
+            licences: None,
+            tco: None,
+        };
+        let supported = supported::note(&plan);
+        plan.assumptions.notes.splice(0..0, supported);
+        plan.licences = setting.licensing.told(&plan, traces, &setting.servers, policy.licence_years);
+        plan.tco = tco(&plan, traces)?;
+        Ok(plan)
     }
-    let quality = quality(traces);
-    if !quality.thin.is_empty() {
-        notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });
-    }
-    let (names, resources) = (setting.names(), &setting.resources);
-    let probabilities = risk::probabilities(
-        problem.demand(),
-        &packing,
-        &risk::capacities(kinds, resources),
-        traces.grid.step_s,
-        policy.seed,
-    );
-    let mut planned = planned_hosts(&problem, &packing, resources, hosts, &names, probabilities);
-    let reserve = reserved(&setting, &problem, &packing)?;
-    let reserve = reserve.unwrap_or_else(|host| {
-        let host = planned.get(host).map(|host| host.id.clone());
-        notes.push(PlanNote::NotAbsorbed { failures: policy.spare_hosts, host });
-        Reserved::default()
-    });
-    planned.extend(reserve.spares.iter().enumerate().map(|(at, kind)| PlannedHost {
-        id: format!("spare-{:03}", at + 1),
-        host_type: kinds[*kind].name.clone(),
-        servers: Vec::new(),
-        overload_probability: None,
-        spare: true,
-        peaks: Vec::new(),
-        curves: Vec::new(),
-    }));
-    let failover = reserve::told(&reserve.moves, &planned, &names);
-    let waves = phases::waves(&setting, &problem, &packing, &planned, &reserve.moves, &moving_together)?;
-    let price = |host: &PlannedHost| {
-        kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
-    };
-    let mut plan = Plan {
-        version: PLAN_VERSION,
-        made_at: now,
-        cost: planned.iter().map(price).sum(),
-        hosts: planned,
-        failures_absorbed: reserve.failures,
-        failover,
-        waves,
-        gates: phases::gates(policy),
-        unplaced: unplaced(&setting, &problem, &packing),
-        lower_bound: told_bound(&bound, &setting),
-        predicted_overload_share: margin.map(|margin| margin.held_out),
-        assumptions: Assumptions {
-            host_types: kinds.clone(),
-            policy: policy.clone(),
-            fill,
-            resources: resources.iter().map(|resource| resource.name.to_owned()).collect(),
-            costs: costs.cloned(),
-            products: needed_products(policy, products),
-            support: supported::relevant(&traces.servers, support),
-            notes,
-        },
-        data_quality: quality,
-        support: setting.judged.clone(),
-        licences: None,
-        tco: None,
-    };
-    let supported = supported::note(&plan);
-    plan.assumptions.notes.splice(0..0, supported);
-    plan.licences = setting.licensing.told(&plan, traces, &setting.servers, policy.licence_years);
-    plan.tco = tco(&plan, traces)?;
-    Ok(plan)
 }
 
 /// Of the catalogues what the policy asks for.
@@ -180,18 +238,19 @@ pub(super) fn placed(packing: &Packing) -> Vec<usize> {
 fn planned_hosts(
     problem: &Problem,
     packing: &Packing,
+    ids: Vec<String>,
     resources: &[Resource],
     hosts: &HostTypes,
     names: &[&str],
     probabilities: Option<Vec<f64>>,
 ) -> Vec<PlannedHost> {
-    let of = |(at, host): (usize, &crate::pack::Packed)| {
+    let of = |(at, (host, id)): (usize, (&crate::pack::Packed, String))| {
         let kind = &hosts.host_type[host.kind];
         let (peaks, curves) = peaks(problem.demand(), host, kind, resources);
         let mut servers: Vec<String> = host.servers.iter().map(|server| names[*server].to_owned()).collect();
         servers.sort();
         PlannedHost {
-            id: format!("host-{:03}", at + 1),
+            id,
             host_type: kind.name.clone(),
             servers,
             overload_probability: probabilities.as_ref().map(|all| all[at]),
@@ -200,7 +259,7 @@ fn planned_hosts(
             curves,
         }
     };
-    packing.hosts.iter().enumerate().map(of).collect()
+    packing.hosts.iter().zip(ids).enumerate().map(of).collect()
 }
 
 fn unplaced(setting: &Setting<'_>, problem: &Problem, packing: &Packing) -> Vec<UnplacedServer> {

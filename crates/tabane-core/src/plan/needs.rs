@@ -14,8 +14,8 @@ pub(super) struct Resource {
     metrics: &'static [Metric],
     /// What a host has of it; `None`: any amount.
     of_host: fn(&HostType) -> Option<u32>,
-    /// Of the server, in place of metrics.
-    configured: bool,
+    /// What never changes: of the server, in place of metrics.
+    constant: Option<fn(&Source) -> u32>,
     /// By how many percent it will be more.
     growth: fn(&Growth) -> f64,
 }
@@ -24,54 +24,76 @@ const CPU: Resource = Resource {
     name: "cpu_mhz",
     metrics: &[Metric::CpuMhz],
     of_host: |host| Some(host.cpu_mhz),
-    configured: false,
+    constant: None,
     growth: |growth| growth.cpu_percent,
 };
 const MEMORY: Resource = Resource {
     name: "memory_mib",
     metrics: &[Metric::MemMib],
     of_host: |host| Some(host.memory_mib),
-    configured: false,
+    constant: None,
     growth: |growth| growth.memory_percent,
+};
+pub(super) const DISK_SPACE: &str = "disk_gib";
+/// What nobody knows counts as none, and is told.
+const SPACE: Resource = Resource {
+    name: DISK_SPACE,
+    metrics: &[],
+    of_host: |host| host.disk_gib,
+    constant: Some(|source| source.disk_gib().unwrap_or(0)),
+    growth: |growth| growth.disk_space_percent,
 };
 const OTHERS: [Resource; 4] = [
     Resource {
         name: "disk_kbs",
         metrics: &[Metric::DiskReadKbs, Metric::DiskWriteKbs],
         of_host: |host| host.disk_kbs,
-        configured: false,
+        constant: None,
         growth: |growth| growth.disk_percent,
     },
     Resource {
         name: "disk_iops",
         metrics: &[Metric::DiskReadIops, Metric::DiskWriteIops],
         of_host: |host| host.disk_iops,
-        configured: false,
+        constant: None,
         growth: |growth| growth.disk_percent,
     },
     Resource {
         name: "net_rx_kbs",
         metrics: &[Metric::NetRxKbs],
         of_host: |host| host.net_kbs,
-        configured: false,
+        constant: None,
         growth: |growth| growth.net_percent,
     },
     Resource {
         name: "net_tx_kbs",
         metrics: &[Metric::NetTxKbs],
         of_host: |host| host.net_kbs,
-        configured: false,
+        constant: None,
         growth: |growth| growth.net_percent,
     },
 ];
 
 impl Resource {
+    /// Whether it is measured over time.
+    pub fn is_measured(&self) -> bool {
+        self.constant.is_none()
+    }
+
     pub fn capacity(&self, host: &HostType) -> u32 {
         (self.of_host)(host).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX)
     }
 }
 
-/// The resources that matter: CPU and memory always; of the others those that are measured and that some host limits.
+/// Of how many of these servers nobody knows what space they take, where hosts limit it.
+pub(super) fn space_unknown(traces: &Traces, servers: &[usize], hosts: &[HostType]) -> u32 {
+    if hosts.iter().all(|host| host.disk_gib.is_none()) {
+        return 0;
+    }
+    servers.iter().filter(|server| traces.servers[**server].disk_gib().is_none()).count() as u32
+}
+
+/// The resources that matter: CPU and memory always; of the others those that are known and that some host limits.
 pub(super) fn resources(
     traces: &Traces,
     hosts: &[HostType],
@@ -90,7 +112,12 @@ pub(super) fn resources(
         return Err(PlanError::NotMeasured { resource: MEMORY.name, wanted_by });
     }
     let limited = |resource: &Resource| hosts.iter().any(|host| (resource.of_host)(host).is_some());
-    let mut resources = vec![CPU, Resource { configured, ..MEMORY }];
+    let in_full: fn(&Source) -> u32 = |source| source.mem_cap_mib;
+    let mut resources = vec![CPU, Resource { constant: configured.then_some(in_full), ..MEMORY }];
+    let has_space = |source: &Source| source.disk_gib().is_some();
+    if limited(&SPACE) && traces.servers.iter().any(has_space) {
+        resources.push(SPACE);
+    }
     resources.extend(OTHERS.into_iter().filter(|resource| measured(resource) && limited(resource)));
     Ok(resources)
 }
@@ -103,7 +130,7 @@ pub(super) fn demand(
     policy: &PlanPolicy,
     bins: std::ops::Range<usize>,
 ) -> Demand {
-    let counts: Vec<usize> = resources.iter().map(|r| if r.configured { 1 } else { bins.len() }).collect();
+    let counts: Vec<usize> = resources.iter().map(|r| if r.is_measured() { bins.len() } else { 1 }).collect();
     let mut builder = DemandBuilder::new(&counts, servers.len());
     for server in servers {
         let source = &traces.servers[*server];
@@ -126,8 +153,8 @@ fn measured(
     gaps: Gaps,
     bins: std::ops::Range<usize>,
 ) -> Vec<u32> {
-    if resource.configured {
-        return vec![traces.servers[server].mem_cap_mib];
+    if let Some(constant) = resource.constant {
+        return vec![constant(&traces.servers[server])];
     }
     let mut sum = vec![0u32; bins.len()];
     for metric in resource.metrics {

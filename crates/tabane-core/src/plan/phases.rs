@@ -56,7 +56,8 @@ pub(super) fn groups(setting: &Setting<'_>) -> Result<Units, PlanError> {
     Ok(units)
 }
 
-/// Waves for a packing. `hosts` are all of the plan: those of the packing, then those that stand by.
+/// Waves for a packing. `hosts` are all of the plan: those of the packing, then those that stand by. What is `done` stays
+/// as it was, on the hosts where it is now.
 pub(super) fn waves(
     setting: &Setting<'_>,
     problem: &Problem,
@@ -64,18 +65,30 @@ pub(super) fn waves(
     hosts: &[PlannedHost],
     moves: &[Moves],
     units: &Units,
+    done: &[Wave],
 ) -> Result<Vec<Wave>, PlanError> {
+    let names = setting.names();
     let mut left = described(setting, problem, packing, units);
+    let mut done = done.iter();
+    let over: BTreeSet<&str> = done.clone().flat_map(|wave| &wave.servers).map(String::as_str).collect();
+    part(&mut left, packing, |server| over.contains(names[server]));
     let mut installed: BTreeSet<usize> = BTreeSet::new();
     let mut moved = vec![false; setting.servers.len()];
     let is_shared = setting.policy.reserve == Reserve::Shared && !moves.is_empty();
     let crowded = is_shared.then(|| reserve::crowded(setting, problem)).transpose()?;
     let mut waves: Vec<Wave> = Vec::new();
     let phases = &setting.policy.phases;
-    while !left.is_empty() {
+    while !left.is_empty() || done.len() > 0 {
         let is_pilot = waves.is_empty();
         let most = phases.servers_max(is_pilot);
-        let taken = if is_pilot { pilot(&left, packing, most) } else { wave(&left, &installed, most) };
+        let earlier = done.next();
+        let taken = match earlier {
+            Some(earlier) => {
+                members(&left, |server| earlier.servers.iter().any(|name| name == names[server]))
+            }
+            None if is_pilot => pilot(&left, packing, most),
+            None => wave(&left, &installed, most),
+        };
         let taken: BTreeSet<usize> = taken.into_iter().collect();
         let (wave, rest): (Vec<_>, Vec<_>) =
             left.into_iter().enumerate().partition(|(at, _)| taken.contains(at));
@@ -98,22 +111,32 @@ pub(super) fn waves(
             None => Vec::new(),
         };
         let servers: usize = wave.iter().map(|group| group.servers.len()).sum();
-        let names = setting.names();
         let mut named: Vec<String> =
             wave.iter().flat_map(|group| &group.servers).map(|server| names[*server].to_owned()).collect();
         named.sort();
-        waves.push(Wave {
+        let kind = match wave.iter().any(|group| group.is_critical) {
+            _ if is_pilot => WaveKind::Pilot,
+            true => WaveKind::Critical,
+            false => WaveKind::Wave,
+        };
+        let fresh = Wave {
             name: if is_pilot { "pilot".into() } else { format!("wave-{}", waves.len()) },
-            kind: match wave.iter().any(|group| group.is_critical) {
-                _ if is_pilot => WaveKind::Pilot,
-                true => WaveKind::Critical,
-                false => WaveKind::Wave,
-            },
+            kind,
             servers: named,
             new_hosts: new.into_iter().map(|host| hosts[host].id.clone()).collect(),
             labour_hours: servers as f64 * phases.labour_hours_per_server,
             first_day: (waves.len() as u32).saturating_mul(phases.watch_days),
             failover,
+        };
+        waves.push(match earlier {
+            Some(Wave { name, kind, labour_hours, first_day, .. }) => Wave {
+                name: name.clone(),
+                kind: *kind,
+                labour_hours: *labour_hours,
+                first_day: *first_day,
+                ..fresh
+            },
+            None => fresh,
         });
     }
     Ok(waves)
@@ -143,6 +166,31 @@ fn described(setting: &Setting<'_>, problem: &Problem, packing: &Packing, units:
         }
     };
     units.iter().map(of).filter(|group| !group.servers.is_empty()).collect()
+}
+
+/// Takes those out of their groups who have moved already.
+fn part(groups: &mut Vec<Group>, packing: &Packing, has_moved: impl Fn(usize) -> bool) {
+    let mut apart = Vec::new();
+    for group in groups.iter_mut() {
+        let (moved, left): (Vec<_>, Vec<_>) =
+            group.servers.iter().copied().partition(|server| has_moved(*server));
+        if moved.is_empty() || left.is_empty() {
+            continue;
+        }
+        let on = |servers: &[usize]| {
+            let has = |host: &Packed| host.servers.iter().any(|server| servers.contains(server));
+            (0..packing.hosts.len()).filter(|host| has(&packing.hosts[*host])).collect()
+        };
+        apart.push(Group { hosts: on(&moved), servers: moved, kinds: group.kinds.clone(), ..*group });
+        (group.hosts, group.servers) = (on(&left), left);
+    }
+    groups.append(&mut apart);
+}
+
+/// Groups with one of these servers.
+fn members(groups: &[Group], is_meant: impl Fn(usize) -> bool) -> Vec<usize> {
+    let all = groups.iter().enumerate();
+    all.filter(|(_, group)| group.servers.iter().any(|server| is_meant(*server))).map(|(at, _)| at).collect()
 }
 
 /// The largest share of a host that a server needs of anything.

@@ -131,7 +131,9 @@ impl Loads {
         policy: &PlanPolicy,
     ) -> Result<Self, PlanError> {
         let kinds = &plan.assumptions.host_types;
-        let resources = needs::resources(traces, kinds, policy)?;
+        let mut resources = needs::resources(traces, kinds, policy)?;
+        // What never changes needs no review, and need not be known of what was measured since.
+        resources.retain(|resource| resource.name != needs::DISK_SPACE);
         let mut servers = Vec::new();
         let mut packing = Packing::default();
         let mut names = Vec::new();

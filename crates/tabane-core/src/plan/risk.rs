@@ -1,64 +1,177 @@
 //! How often a host will have less than its servers ask for.
 //!
-//! Two questions, two answers. *Is the margin right?* The plan is made of the earlier half of the time line and judged on
-//! the later half, which it has not seen; the fill is lowered until that keeps the accepted share. *How likely is each
-//! host to be short?* Servers of a host meet in the same way never again, so their days are shifted against each other at
-//! random, many times, and the moments are counted at which the sum is more than the host has: a block bootstrap
-//! (Künsch, "The jackknife and the bootstrap for general stationary observations", 1989) that keeps each server's own days
-//! and what time of day they are busy at.
+//! Two questions. *Is the margin right?* Three judges are asked, and their mean is what is expected of a plan:
+//!
+//! ```text
+//!   a plan of the earlier half, by the later half            ──┐
+//!   a plan of the earlier two thirds, by the last third        ├─► mean
+//!   a plan of everything, by days that are shifted at random ──┘
+//! ```
+//!
+//! The first two see what they were not made from, and know less than the plan that is made in the end: they say too much.
+//! The third knows everything, and not that loads rise together: it says too little. The fill is lowered until the mean keeps
+//! the accepted share.
+//!
+//! That nothing was seen does not mean that nothing will come: of `n` days of hosts that were judged one more could have been
+//! overloaded (Laplace's rule of succession, "Essai philosophique sur les probabilités", 1814). So what is expected is the mean
+//! and a part `1 / (n + 2)` of what an overloaded day of a host is like. Little history is a risk of its own.
+//!
+//! *How likely is each host to be short?* Servers of a host meet in the same way never again, so their days are shifted against
+//! each other at random, many times, and the moments are counted at which the sum is more than the host has: a block
+//! bootstrap (Künsch, "The jackknife and the bootstrap for general stationary observations", 1989) that keeps each server's
+//! own days and what time of day they are busy at.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tabane_model::{Grid, HostType};
 
 use super::{PlanError, needs::Resource, setting::Setting};
-use crate::pack::{Demand, Packing};
+use crate::pack::{Demand, Packed, Packing};
 
 /// Less than this is no history to judge by.
 pub(super) const DAYS_MIN: usize = 4;
 const DAY_S: usize = 86_400;
 /// Fills that are tried, as parts of the policy's own.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
-const ROUNDS: usize = 40;
+/// Of a day on which a host is overloaded, where none was seen: an hour.
+const DAY_OVERLOADED: f64 = 1.0 / 24.0;
+/// For each host.
+pub(super) const ROUNDS: usize = 40;
+/// All hosts together need fewer than each of them.
+const ROUNDS_OF_JUDGE: usize = 10;
 /// Attempts at better plans: what is judged has to be as tight as what is made.
 const TURNS: u64 = 4_000;
 
-/// A fill, and the share of overloaded host-samples that it had on loads it was not made from.
+/// A fill, and what is known of plans with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Margin {
     pub fill: f64,
-    pub held_out: f64,
+    /// The share of overloaded host-samples by what was measured.
+    pub seen: f64,
+    /// The same with what may come that was never seen.
+    pub expected: f64,
 }
 
-/// The largest fill that keeps the accepted share on the later half; the smallest one if none does. `None` if the traces
+/// The largest fill that keeps the accepted share by what was measured; the smallest one if none does. `None` if the traces
 /// are too short to say.
 pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
-    let grid = setting.traces.grid;
-    if !is_long_enough(grid) {
-        return Ok(None);
-    }
-    let (earlier, later) = (setting.demand(0..grid.bins / 2), setting.demand(grid.bins / 2..grid.bins));
+    let Some(judges) = Judges::new(setting) else { return Ok(None) };
     let policy = setting.policy;
+    let mut days = Days::default();
     let (mut last, mut left_out): (Option<Margin>, Option<usize>) = (None, None);
     for part in FILLS {
         let fill = policy.fill_max * part;
-        let problem = setting.problem(earlier.clone(), policy.objective, fill)?;
-        let packing = match setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS) {
+        let judged = match judges.judge(fill, policy.overload_share) {
             // What stays together fits no host that is filled so little: the last margin has to do.
             Err(PlanError::Clash(_)) if last.is_some() => break,
-            packing => packing?,
+            judged => judged?,
         };
+        days.add(&judged.days);
         // Nor may a margin push out who fits otherwise.
-        let most = *left_out.get_or_insert(packing.unplaced.len());
-        if packing.unplaced.len() > most {
+        let most = *left_out.get_or_insert(judged.unplaced);
+        if judged.unplaced > most {
             break;
         }
-        let held_out = overloaded_share(&later, &packing, &capacities(setting.hosts, &setting.resources));
-        last = Some(Margin { fill, held_out });
-        if held_out <= policy.overload_share {
-            break;
+        let expected = judged.seen + days.unseen(judged.days.all);
+        last = Some(Margin { fill, seen: judged.seen, expected });
+        if judged.seen <= policy.overload_share {
+            return Ok(last);
         }
     }
-    Ok(last)
+    // Of a fill that was given up early not everything was asked.
+    let Some(Margin { fill, .. }) = last else { return Ok(None) };
+    at(&judges, fill).map(Some)
+}
+
+/// What is known of plans with this fill. `None` if the traces are too short to say.
+pub(super) fn margin_of(setting: &Setting<'_>, fill: f64) -> Result<Option<Margin>, PlanError> {
+    Judges::new(setting).map(|judges| at(&judges, fill)).transpose()
+}
+
+fn at(judges: &Judges<'_>, fill: f64) -> Result<Margin, PlanError> {
+    let judged = judges.judge(fill, f64::INFINITY)?;
+    Ok(Margin { fill, seen: judged.seen, expected: judged.seen + judged.days.unseen(judged.days.all) })
+}
+
+struct Judges<'a> {
+    setting: &'a Setting<'a>,
+    capacities: Vec<Vec<u32>>,
+    all: Demand,
+    /// What plans are made from, and what they are judged by.
+    parts: [(Demand, Demand); 2],
+}
+
+struct Judged {
+    seen: f64,
+    unplaced: usize,
+    days: Days,
+}
+
+/// Days of hosts that were judged by what a plan was not made from.
+#[derive(Default)]
+struct Days {
+    all: usize,
+    /// At some moment of them a host had too little.
+    overloaded: usize,
+    /// Shares of these days, added up.
+    shares: f64,
+}
+
+impl Days {
+    fn add(&mut self, more: &Self) {
+        self.all += more.all;
+        self.overloaded += more.overloaded;
+        self.shares += more.shares;
+    }
+
+    /// The share of overloaded host-samples that may come, after so many days of hosts, without having been seen.
+    fn unseen(&self, days: usize) -> f64 {
+        let of_a_day = match self.overloaded {
+            0 => DAY_OVERLOADED,
+            overloaded => self.shares / overloaded as f64,
+        };
+        of_a_day / (days + 2) as f64
+    }
+}
+
+impl<'a> Judges<'a> {
+    fn new(setting: &'a Setting<'a>) -> Option<Self> {
+        let bins = setting.traces.grid.bins;
+        let part = |until: usize| (setting.demand(0..until), setting.demand(until..bins));
+        is_long_enough(setting.traces.grid).then(|| Self {
+            setting,
+            capacities: capacities(setting.hosts, &setting.resources),
+            all: setting.demand(0..bins),
+            parts: [part(bins / 2), part(bins * 2 / 3)],
+        })
+    }
+
+    /// If it is more than `enough`, not all judges are asked, and it is only so much that it is more.
+    fn judge(&self, fill: f64, enough: f64) -> Result<Judged, PlanError> {
+        const JUDGES: f64 = 3.0;
+        let step_s = self.setting.traces.grid.step_s;
+        let mut judged = Judged { seen: 0.0, unplaced: 0, days: Days::default() };
+        for (earlier, later) in &self.parts {
+            let packing = self.packed(earlier, fill)?;
+            judged.unplaced = judged.unplaced.max(packing.unplaced.len());
+            let (share, days) = overloaded(later, &packing, &self.capacities, step_s);
+            judged.days.add(&days);
+            judged.seen += share / JUDGES;
+            if judged.seen > enough {
+                return Ok(judged);
+            }
+        }
+        let packing = self.packed(&self.all, fill)?;
+        let seed = self.setting.policy.seed;
+        let hosts = probabilities(&self.all, &packing, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
+        let hosts = hosts.unwrap_or_default();
+        judged.seen += hosts.iter().sum::<f64>() / hosts.len().max(1) as f64 / JUDGES;
+        Ok(judged)
+    }
+
+    fn packed(&self, demand: &Demand, fill: f64) -> Result<Packing, PlanError> {
+        let problem = self.setting.problem(demand.clone(), self.setting.policy.objective, fill)?;
+        self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
+    }
 }
 
 /// Whether a time line can be halved into days that plan and days that judge.
@@ -73,14 +186,27 @@ pub(super) fn capacities(hosts: &[HostType], resources: &[Resource]) -> Vec<Vec<
 
 /// The share of host-samples at which a host has less of something than its servers ask for.
 pub(super) fn overloaded_share(demand: &Demand, packing: &Packing, capacities: &[Vec<u32>]) -> f64 {
+    overloaded(demand, packing, capacities, DAY_S as u32).0
+}
+
+/// The same, and by days.
+fn overloaded(demand: &Demand, packing: &Packing, capacities: &[Vec<u32>], step_s: u32) -> (f64, Days) {
     let moments = moments(demand);
-    let over = |host: &crate::pack::Packed| {
+    let day = (DAY_S / step_s as usize).max(1);
+    let (mut count, mut days) = (0, Days::default());
+    for host in &packing.hosts {
         let mut over = vec![false; moments];
         mark(demand, &host.servers, &capacities[host.kind], &mut over, |_| 0);
-        over.into_iter().filter(|over| *over).count()
-    };
+        for day in over.chunks(day) {
+            let overloaded = day.iter().filter(|over| **over).count();
+            count += overloaded;
+            days.all += 1;
+            days.overloaded += usize::from(overloaded > 0);
+            days.shares += overloaded as f64 / day.len() as f64;
+        }
+    }
     let all = packing.hosts.len() * moments;
-    if all == 0 { 0.0 } else { packing.hosts.iter().map(over).sum::<usize>() as f64 / all as f64 }
+    (if all == 0 { 0.0 } else { count as f64 / all as f64 }, days)
 }
 
 fn moments(demand: &Demand) -> usize {
@@ -122,24 +248,38 @@ pub(super) fn probabilities(
     capacities: &[Vec<u32>],
     step_s: u32,
     seed: u64,
+    rounds: usize,
 ) -> Option<Vec<f64>> {
+    let hosts = packing.hosts.iter().enumerate();
+    hosts.map(|(at, host)| probability(demand, (at, host), capacities, step_s, seed, rounds)).collect()
+}
+
+/// The same of one host, which has this place in its plan: by its servers alone, in whatever order they are named, so that
+/// it can be found again.
+pub(super) fn probability(
+    demand: &Demand,
+    (at, host): (usize, &Packed),
+    capacities: &[Vec<u32>],
+    step_s: u32,
+    seed: u64,
+    rounds: usize,
+) -> Option<f64> {
     let moments = moments(demand);
-    let day = DAY_S / step_s as usize;
-    let days = moments.checked_div(day)?;
+    let step_s = step_s as usize;
+    let days = moments * step_s / DAY_S;
     if days < DAYS_MIN {
         return None;
     }
-    let mut random = SmallRng::seed_from_u64(seed);
-    let of = |host: &crate::pack::Packed| {
-        let mut count = 0;
-        for _ in 0..ROUNDS {
-            let shifts: Vec<usize> =
-                host.servers.iter().map(|_| random.random_range(0..days) * day).collect();
-            let mut over = vec![false; moments];
-            mark(demand, &host.servers, &capacities[host.kind], &mut over, |place| shifts[place]);
-            count += over.into_iter().filter(|over| *over).count();
-        }
-        count as f64 / (ROUNDS * moments) as f64
-    };
-    Some(packing.hosts.iter().map(of).collect())
+    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(at as u64));
+    let mut servers = host.servers.clone();
+    servers.sort_unstable();
+    let mut count = 0;
+    for _ in 0..rounds {
+        let shifts: Vec<usize> =
+            servers.iter().map(|_| random.random_range(0..days) * DAY_S / step_s).collect();
+        let mut over = vec![false; moments];
+        mark(demand, &servers, &capacities[host.kind], &mut over, |place| shifts[place]);
+        count += over.into_iter().filter(|over| *over).count();
+    }
+    Some(count as f64 / (rounds * moments) as f64)
 }

@@ -149,7 +149,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Servers that fit a host each and none together are a contradiction that nobody should look for in a plan.
-    fn fits_somewhere(&self, units: &Problem) -> Result<(), PlanError> {
+    pub fn fits_somewhere(&self, units: &Problem) -> Result<(), PlanError> {
         let names = self.names();
         for (at, members) in self.units.iter().enumerate() {
             if members.len() > 1 && !units.fits_any(at) {

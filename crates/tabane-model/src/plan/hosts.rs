@@ -22,6 +22,9 @@ pub struct HostType {
     /// All cores together.
     pub cpu_mhz: u32,
     pub memory_mib: u32,
+    /// Space for disks of VMs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<u32>,
     /// Reads and writes together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_kbs: Option<u32>,

@@ -15,11 +15,15 @@ pub enum PlanNote {
     /// The traces are too short to say how often hosts will be overloaded.
     TooShort { days_min: u32 },
     /// No margin that was tried keeps the accepted share.
-    NoMargin { held_out_share: f64 },
+    NoMargin { expected_share: f64 },
+    /// By what was measured the accepted share is kept, and too little was measured to promise it.
+    LittleHistory { expected_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
     /// Of so many servers too little is known; `data_quality.thin` says which.
     Thin { servers: u32 },
+    /// Of so many servers nobody knows what space they take on disks: they count as none.
+    DiskSpaceUnknown { servers: u32 },
 }
 
 impl std::fmt::Display for PlanNote {
@@ -36,15 +40,25 @@ impl std::fmt::Display for PlanNote {
                 f,
                 "The traces are shorter than {days_min} days: how often hosts will be overloaded is not known."
             ),
-            Self::NoMargin { held_out_share } => write!(
+            Self::NoMargin { expected_share } => write!(
                 f,
-                "No margin that was tried keeps the accepted share: on the later half of the traces {:.4} % of host-samples were overloaded.",
-                held_out_share * 100.0
+                "No margin that was tried keeps the accepted share: {:.4} % of host-samples are expected to be overloaded.",
+                expected_share * 100.0
+            ),
+            Self::LittleHistory { expected_share } => write!(
+                f,
+                "By all that was measured the accepted share is kept. From so little history no less than {:.4} % can be promised: the longer it is measured, the less that is.",
+                expected_share * 100.0
             ),
             Self::Thin { servers } => write!(
                 f,
                 "{} measured for too short a time, or with too many gaps: data_quality.thin says which, and for how long they should be measured.",
                 if *servers == 1 { "One server was".into() } else { format!("{servers} servers were") }
+            ),
+            Self::DiskSpaceUnknown { servers } => write!(
+                f,
+                "Disk space of {} is not known and counts as none: state it as disk_gib in servers.csv.",
+                if *servers == 1 { "one server".into() } else { format!("{servers} servers") }
             ),
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("any host");

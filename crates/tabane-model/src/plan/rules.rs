@@ -50,7 +50,14 @@ pub struct Growth {
     pub cpu_percent: f64,
     pub memory_percent: f64,
     pub disk_percent: f64,
+    /// Of what is kept on disks; `disk_percent` is of what goes to and from them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub disk_space_percent: f64,
     pub net_percent: f64,
+}
+
+fn is_none(percent: &f64) -> bool {
+    *percent == 0.0
 }
 
 /// What a hypervisor takes for certain servers, besides what they need themselves. The first that matches a server counts.
@@ -75,6 +82,7 @@ impl Growth {
             ("cpu_percent", self.cpu_percent),
             ("memory_percent", self.memory_percent),
             ("disk_percent", self.disk_percent),
+            ("disk_space_percent", self.disk_space_percent),
             ("net_percent", self.net_percent),
         ] {
             percents(&format!("growth.{name}"), percent, faults);

@@ -121,13 +121,15 @@ fn assumptions(plan: &Plan, language: Language) -> Markup {
         div.wide { table {
             thead { tr {
                 th { (say("type", "種類")) } th.number { "CPU, MHz" } th.number { (say("cores", "コア")) }
-                th.number { (say("memory, MiB", "メモリ, MiB")) } th.number { (say("disk, KB/s", "ディスク, KB/s")) }
+                th.number { (say("memory, MiB", "メモリ, MiB")) } th.number { (say("disk, GiB", "ディスク, GiB")) }
+                th.number { (say("disk, KB/s", "ディスク, KB/s")) }
                 th.number { (say("network, KB/s", "ネットワーク, KB/s")) } th.number { (say("price", "価格")) }
                 th.number { "W" } th.number { (say("at most", "上限")) } th.number { (say("planned", "計画")) }
             } }
             tbody { @for kind in &plan.assumptions.host_types { tr {
                 td { (kind.name) } td.number { (grouped(f64::from(kind.cpu_mhz), 0)) } td.number { (kind.cpu_cores) }
                 td.number { (grouped(f64::from(kind.memory_mib), 0)) }
+                td.number { (shown(kind.disk_gib.map(|v| grouped(f64::from(v), 0)), "–")) }
                 td.number { (shown(kind.disk_kbs.map(|v| grouped(f64::from(v), 0)), "–")) }
                 td.number { (shown(kind.net_kbs.map(|v| grouped(f64::from(v), 0)), "–")) }
                 td.number { (grouped(kind.price, 0)) } td.number { (grouped(kind.watts, 0)) }

@@ -31,11 +31,11 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                         &percent(share),
                         &match language {
                             Language::English => format!(
-                                "of host-samples that the plan had not seen; accepted: {}",
+                                "of host-samples expected; accepted: {}",
                                 percent(plan.assumptions.policy.overload_share)
                             ),
                             Language::Japanese => format!(
-                                "計画に使わなかった測定での割合。許容値 {}",
+                                "見込みの割合。許容値 {}",
                                 percent(plan.assumptions.policy.overload_share)
                             ),
                         },

@@ -4,6 +4,7 @@
 
 mod azure;
 mod bitbrains;
+mod calibration;
 mod generated;
 mod held_out;
 mod peers;
@@ -29,6 +30,7 @@ pub fn plan() -> Result<Value> {
     let bitbrains = of("bitbrains-2013-07").map(|folder| bitbrains::read(&folder)).transpose()?;
     figures.insert("vm_weeks".into(), bitbrains.as_ref().map(bitbrains::weeks).transpose()?.into());
     figures.insert("held_out".into(), bitbrains.as_ref().map(held_out::figures).transpose()?.into());
+    figures.insert("calibration".into(), bitbrains.as_ref().map(calibration::figures).transpose()?.into());
     figures.insert(
         "azure".into(),
         of("azure-packing").map(|folder| azure::figures(&folder)).transpose()?.into(),

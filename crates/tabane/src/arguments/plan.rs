@@ -15,6 +15,8 @@ pub enum PlanCommand {
     Verify(PlanVerify),
     /// Compare what was planned with what was measured after a wave, and say whether the next one may begin
     Review(PlanReview),
+    /// Go on with a plan after some waves, by as few moves as can be
+    Replan(PlanReplan),
     /// Make a page of a plan for managers and engineers, or tables for spreadsheets
     Report(PlanReport),
     /// Let the server make a plan of a survey that it keeps
@@ -28,7 +30,7 @@ pub enum PlanCommand {
     Document(PlanDocument),
     /// Say what would be if servers of a plan were on other hosts; nothing is kept
     Try(PlanTry),
-    /// Say what differs between two plans of a survey
+    /// Say what differs between two plans, and who is on another host
     Compare(PlanCompare),
     /// Delete plans; one that is being made is given up
     #[command(visible_alias = "rm")]
@@ -108,8 +110,10 @@ fn trial_move(text: &str) -> Result<TrialMove, String> {
 
 #[derive(Args)]
 pub struct PlanCompare {
-    pub name: Name,
-    pub other: Name,
+    /// A plan of the server, or a file such as plan.json
+    pub name: String,
+    /// The other one; of the same sort
+    pub other: String,
 }
 
 #[derive(Args)]
@@ -143,6 +147,32 @@ pub struct PlanReview {
     /// What traces do not tell, by the metrics of the gates: migrations_failed_share = 0
     #[arg(long, value_name = "facts.toml")]
     pub facts: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct PlanReplan {
+    pub plan: PathBuf,
+    /// The last wave that is over, such as pilot or wave-2; without it nothing has moved yet
+    #[arg(long, value_name = "WAVE")]
+    pub done: Option<String>,
+    /// The folder that the plan was made from, or a newer one
+    #[arg(long, value_name = "FOLDER")]
+    pub traces: PathBuf,
+    /// What was measured of the servers since they have moved: where it is more than was planned, it counts
+    #[arg(long, value_name = "FOLDER", requires = "combined")]
+    pub measured: Option<PathBuf>,
+    /// Where the loads are written that the new plan is made from, to prove it by
+    #[arg(long, value_name = "FOLDER", requires = "measured")]
+    pub combined: Option<PathBuf>,
+    /// Kinds of hosts that may be used from now on, in place of the plan's
+    #[arg(long, value_name = "hosts.toml")]
+    pub hosts: Option<PathBuf>,
+    /// What is accepted from now on, in place of the plan's policy
+    #[arg(long, value_name = "policy.toml")]
+    pub policy: Option<PathBuf>,
+    /// Where the new plan is written
+    #[arg(long, value_name = "plan.json")]
+    pub out: PathBuf,
 }
 
 #[derive(Args)]

@@ -4,6 +4,7 @@ mod catalogues;
 mod changes;
 mod create;
 mod policy;
+mod replan;
 mod report;
 mod review;
 
@@ -42,6 +43,10 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
         PlanCommand::Review(arguments) => {
             let form = context.form()?;
             tokio::task::spawn_blocking(move || review::run(form, &arguments)).await?
+        }
+        PlanCommand::Replan(arguments) => {
+            let form = context.form()?;
+            tokio::task::spawn_blocking(move || replan::run(form, &arguments)).await?
         }
         PlanCommand::Report(report) => report::run(&report),
         PlanCommand::Create(create) => create::run(context, *create).await.map(|()| DONE),
@@ -227,7 +232,7 @@ fn tell(plan: &Plan) {
     }
     match plan.predicted_overload_share {
         Some(share) => println!(
-            "overloaded: {:.4} % of host-samples that the plan had not seen, at {:.0} % of a host; accepted: {:.4} %",
+            "overloaded: {:.4} % of host-samples are expected to be, at {:.0} % of a host; accepted: {:.4} %",
             share * 100.0,
             plan.assumptions.fill * 100.0,
             plan.assumptions.policy.overload_share * 100.0

@@ -263,3 +263,62 @@ fn a_wave_is_reviewed_by_what_was_measured_since() {
     assert!(passed.status.success(), "{}", passed.all_text());
     assert!(passed.stdout_text().contains("pilot: passed: the next wave may begin"), "{}", passed.all_text());
 }
+
+#[test]
+fn a_plan_goes_on_after_a_wave_with_few_moves() {
+    let folder = folder();
+    let policy = format!("{POLICY}fill_max = 0.5\n[phases]\npilot_servers = 2\nwave_servers = 4\n");
+    std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    assert!(make(folder.path()).status.success());
+    let plan: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("plan.json")).unwrap()).unwrap();
+    let pilot: Vec<&str> =
+        plan["waves"][0]["servers"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let replan = |more: &[&str]| {
+        let files = ["replan", "plan.json", "--traces", ".", "--out", "next.json"];
+        tabane(folder.path(), &[&files[..], more].concat())
+    };
+    let same = replan(&["--done", "pilot"]);
+    assert!(same.status.success(), "{}", same.all_text());
+    assert!(same.stdout_text().contains("no server is elsewhere"), "{}", same.all_text());
+
+    // The pilot's servers were measured since, and one of them is a quarter busier.
+    let measured = folder.path().join("since");
+    std::fs::create_dir(&measured).unwrap();
+    for name in ["servers.csv", "cpu_mhz.csv", "mem_mib.csv"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let busier = |line: &str| {
+            let is_meant = name == "cpu_mhz.csv" && line.starts_with(&format!("{},", pilot[0]));
+            if is_meant { line.replace("15000", "18750") } else { line.to_owned() }
+        };
+        let text: String = text.lines().map(|line| busier(line) + "\n").collect();
+        std::fs::write(measured.join(name), text).unwrap();
+    }
+    let next = replan(&["--done", "pilot", "--measured", "since", "--combined", "combined"]);
+    assert!(next.status.success(), "{}", next.all_text());
+    assert!(!next.stdout_text().contains("have moved already"), "{}", next.all_text());
+    let proved = tabane(folder.path(), &["verify", "next.json", "--traces", "combined"]);
+    assert!(proved.status.success(), "{}", proved.all_text());
+    // It is not what the first traces tell.
+    assert!(!tabane(folder.path(), &["verify", "next.json", "--traces", "."]).status.success());
+
+    let compared = tabane(folder.path(), &["compare", "plan.json", "next.json", "-o", "json"]);
+    let compared: serde_json::Value = serde_json::from_str(&compared.stdout_text()).unwrap();
+    assert_eq!(compared["a"]["name"], "plan.json");
+    let moves = compared["moved"].as_array().unwrap();
+    // Four others have room beside the busier one. That those move who have not come yet costs nothing.
+    assert_eq!(moves.len(), 5, "{moves:?}");
+    assert!(moves.iter().all(|change| !pilot.contains(&change["server"].as_str().unwrap())), "{moves:?}");
+
+    let mixed = tabane(folder.path(), &["compare", "plan.json", "other"]);
+    assert!(mixed.all_text().contains("one is a file and the other is not"), "{}", mixed.all_text());
+
+    let unknown = replan(&["--done", "wave-9"]);
+    assert!(
+        unknown.all_text().contains("there is no wave wave-9; there are pilot, wave-1"),
+        "{}",
+        unknown.all_text()
+    );
+    let again = replan(&["--done", "pilot", "--measured", "since", "--combined", "combined"]);
+    assert!(again.all_text().contains("there are traces already"), "{}", again.all_text());
+}

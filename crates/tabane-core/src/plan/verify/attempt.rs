@@ -15,7 +15,7 @@ use crate::{
         PlanError,
         needs::prices,
         peaks::peaks,
-        risk::{capacities, overloaded_share, probabilities},
+        risk::{ROUNDS, capacities, overloaded_share, probability},
         rules::domain_of,
         setting::Setting,
     },
@@ -80,10 +80,12 @@ impl Bench {
     }
 
     fn risks(&self, setting: &Setting<'_>, packing: &Packing, touched: &[usize]) -> Option<Vec<f64>> {
-        let of = |at: &usize| packing.hosts.get(*at).cloned().unwrap_or_default();
-        let touched = Packing { hosts: touched.iter().map(of).collect(), unplaced: Vec::new() };
-        let all = capacities(setting.hosts, &setting.resources);
-        probabilities(&self.demand, &touched, &all, setting.traces.grid.step_s, setting.policy.seed)
+        let (all, step_s) = (capacities(setting.hosts, &setting.resources), setting.traces.grid.step_s);
+        let of = |at: &usize| {
+            let host = packing.hosts.get(*at).cloned().unwrap_or_default();
+            probability(&self.demand, (*at, &host), &all, step_s, setting.policy.seed, ROUNDS)
+        };
+        touched.iter().map(of).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use tabane_model::{HostType, Objective, Plan, PlanResource, PlannedHost};
 use super::Fault;
 use crate::{
     pack::{Breach, Demand, Packing, Problem},
-    plan::{PlanError, needs, peaks::peaks, rules::domain_of, setting::Setting},
+    plan::{PlanError, needs, peaks::peaks, risk, rules::domain_of, setting::Setting},
 };
 
 pub(super) struct Judge<'a> {
@@ -139,6 +139,31 @@ impl<'a> Judge<'a> {
             !are_near(&peaks, &told.peaks) || !(told.curves.is_empty() || curves == told.curves)
         });
         wrong.map(|(told, _)| Fault::Breach(format!("{} has other peaks than it says", told.id))).collect()
+    }
+
+    /// Probabilities that are not what the traces say.
+    pub fn probabilities(&self, packing: &Packing) -> Vec<Fault> {
+        let setting = self.setting;
+        let found = risk::probabilities(
+            self.problem.demand(),
+            packing,
+            &risk::capacities(setting.hosts, &setting.resources),
+            setting.traces.grid.step_s,
+            setting.policy.seed,
+            risk::ROUNDS,
+        );
+        let hosts = self.plan.hosts.iter().filter(|host| !host.spare).enumerate();
+        let is_wrong = |(at, told): &(usize, &PlannedHost)| {
+            let is = found.as_ref().and_then(|all| all.get(*at).copied());
+            match (is, told.overload_probability) {
+                (Some(is), Some(told)) => (is - told).abs() > 1e-9,
+                (is, told) => is.is_some() != told.is_some(),
+            }
+        };
+        let told = |(_, host): (usize, &PlannedHost)| {
+            Fault::Breach(format!("{} is overloaded more or less often than it says", host.id))
+        };
+        hosts.filter(is_wrong).map(told).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 use tabane_model::{DataQuality, Gate, Plan, PlanNote};
 
 use super::Fault;
-use crate::plan::{phases, quality::quality, risk, setting::Setting, supported};
+use crate::plan::{needs, phases, quality::quality, risk, setting::Setting, supported};
 
 pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -18,6 +18,10 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let thin = is.thin.len() as u32;
     if thin > 0 && !has(&|note| *note == PlanNote::Thin { servers: thin }) {
         fault("it does not say of how many servers too little is known");
+    }
+    let unknown = needs::space_unknown(setting.traces, &setting.servers, setting.hosts);
+    if unknown > 0 && !has(&|note| *note == PlanNote::DiskSpaceUnknown { servers: unknown }) {
+        fault("it does not say of how many servers the disk space is not known");
     }
     let resources: Vec<&str> = setting.resources.iter().map(|resource| resource.name).collect();
     if plan.assumptions.resources != resources {
@@ -38,8 +42,12 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
         }
         Some(share) if !(0.0..=1.0).contains(&share) => fault("the share that it predicts is none"),
         Some(share) if share > policy.overload_share => {
-            if !has(&|note| *note == PlanNote::NoMargin { held_out_share: share }) {
-                fault("it does not say that no margin keeps the accepted share");
+            let is_told = |note: &PlanNote| {
+                matches!(note, PlanNote::NoMargin { expected_share } | PlanNote::LittleHistory { expected_share }
+                    if *expected_share == share)
+            };
+            if !has(&is_told) {
+                fault("it does not say that it expects more overload than is accepted");
             }
         }
         Some(_) => {}

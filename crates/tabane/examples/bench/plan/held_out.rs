@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Bins of a day.
 const DAY: usize = 288;
 
-type Rows = Vec<[Vec<u32>; 4]>;
+pub type Rows = Vec<[Vec<u32>; 4]>;
 
 pub fn figures(traces: &Traces) -> Result<Value> {
     let (half, all) = (traces.grid.bins / 2, traces.grid.bins);
@@ -69,17 +69,21 @@ fn mean_and(values: &[u32], sigmas: f64) -> u32 {
 }
 
 fn told(rows: &Rows, hosts: &[Vec<usize>], mut by: Value) -> Value {
+    by["hosts"] = hosts.len().into();
+    by["overloaded_percent"] = ((overloaded(rows, hosts, &CAPACITY) * 1e6).round() / 1e4).into();
+    by
+}
+
+/// The share of host-samples at which a host has less than its servers ask for.
+pub fn overloaded(rows: &Rows, hosts: &[Vec<usize>], capacity: &[u32; 4]) -> f64 {
     let bins = rows[0][0].len();
     let over = |servers: &Vec<usize>| {
         let is_over = |bin: usize| {
             (0..4).any(|r| {
-                servers.iter().map(|s| u64::from(rows[*s][r][bin])).sum::<u64>() > u64::from(CAPACITY[r])
+                servers.iter().map(|s| u64::from(rows[*s][r][bin])).sum::<u64>() > u64::from(capacity[r])
             })
         };
         (0..bins).filter(|bin| is_over(*bin)).count()
     };
-    let share = hosts.iter().map(over).sum::<usize>() as f64 / (hosts.len() * bins) as f64;
-    by["hosts"] = hosts.len().into();
-    by["overloaded_percent"] = ((share * 1e6).round() / 1e4).into();
-    by
+    hosts.iter().map(over).sum::<usize>() as f64 / (hosts.len() * bins) as f64
 }

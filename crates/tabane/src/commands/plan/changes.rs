@@ -1,9 +1,13 @@
 //! What would be different: a server on another host, or another plan.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use anyhow::Result;
-use tabane_model::planning::{PlanComparison, PlanFigures, Trial, TrialRequest};
+use anyhow::{Result, bail};
+use tabane_core::plan;
+use tabane_model::{
+    Name,
+    planning::{PlanComparison, PlanFigures, Trial, TrialRequest},
+};
 
 use crate::{
     arguments::{Form, PlanCompare, PlanTry},
@@ -70,15 +74,30 @@ fn told(trial: &Trial) -> Vec<String> {
 }
 
 pub async fn compare(context: &Context, compare: &PlanCompare) -> Result<()> {
-    let client = context.client().await?;
-    let comparison = client.compare_plans(compare.name.as_str(), compare.other.as_str()).await?;
+    let comparison = match (as_file(&compare.name), as_file(&compare.other)) {
+        (Some(one), Some(other)) => plan::compare(
+            (&compare.name, &super::read_plan(one)?),
+            (&compare.other, &super::read_plan(other)?),
+        ),
+        (None, None) => {
+            let [name, other] = [&compare.name, &compare.other].map(|name| name.parse::<Name>());
+            let client = context.client().await?;
+            client.compare_plans(name?.as_str(), other?.as_str()).await?
+        }
+        _ => bail!("one is a file and the other is not: `tabane plan document NAME --out FILE` makes it one"),
+    };
     match context.form()? {
         Form::Table => output::lines(&compared(&comparison)),
         form => output::value(form, &comparison),
     }
 }
 
-fn compared(comparison: &PlanComparison) -> Vec<String> {
+/// Names have neither a folder nor an ending.
+fn as_file(text: &str) -> Option<&Path> {
+    text.contains(['/', '.']).then(|| Path::new(text))
+}
+
+pub fn compared(comparison: &PlanComparison) -> Vec<String> {
     let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let percent = |share: Option<f64>| dash(share.map(|share| format!("{:.4} %", share * 100.0)));
     let row = |what: &str, of: &dyn Fn(&PlanFigures) -> String| {
