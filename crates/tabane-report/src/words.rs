@@ -11,6 +11,7 @@ pub(crate) fn resource(language: Language, name: &str) -> String {
     match name {
         "cpu_mhz" => "CPU",
         "memory_mib" => language.say("Memory", "メモリ"),
+        "disk_gib" => language.say("Disk space", "ディスク容量"),
         "disk_kbs" => language.say("Disk throughput", "ディスク転送量"),
         "disk_iops" => language.say("Disk operations", "ディスク IOPS"),
         "net_rx_kbs" => language.say("Network received", "ネットワーク受信"),
@@ -24,6 +25,7 @@ pub(crate) fn unit(name: &str) -> &'static str {
     match name {
         "cpu_mhz" => "MHz",
         "memory_mib" => "MiB",
+        "disk_gib" => "GiB",
         "disk_iops" => "1/s",
         "disk_kbs" | "net_rx_kbs" | "net_tx_kbs" => "KB/s",
         _ => "",

@@ -1,7 +1,7 @@
 //! What the plan stands on: bound, assumptions, data, and servers that have no host.
 
 use maud::{Markup, html};
-use tabane_model::{Plan, Reserve};
+use tabane_model::{MemoryBasis, Plan, Reserve};
 
 use super::part;
 use crate::{
@@ -28,6 +28,11 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     }
 }
 
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn bound(plan: &Plan, language: Language) -> String {
     let hosts = plan.lower_bound.hosts;
     if hosts == 1 {
@@ -45,6 +50,15 @@ fn bound(plan: &Plan, language: Language) -> String {
     let bin = i64::try_from(proof.bin).unwrap_or(i64::MAX);
     let moment = time(plan.data_quality.first_bin_unix.saturating_add(step.saturating_mul(bin)));
     let resource = words::resource(language, &proof.resource);
+    // What never changes is not a matter of time.
+    let configured = plan.assumptions.policy.memory == MemoryBasis::Configured;
+    let is_constant = proof.resource == "disk_gib" || (proof.resource == "memory_mib" && configured);
+    let fewer = hosts.saturating_sub(1);
+    let hosts_fewer = if fewer == 1 { "one host".to_owned() } else { format!("{fewer} hosts") };
+    let (at, at_ja) = match is_constant {
+        true => (String::new(), String::new()),
+        false => (format!("at {moment} "), format!("{moment} の時点で、")),
+    };
     match (language, proof.function.as_str()) {
         (Language::English, "apart") => format!(
             "{hosts} servers of the group {} are kept apart, so there are {hosts} hosts at least.",
@@ -54,21 +68,17 @@ fn bound(plan: &Plan, language: Language) -> String {
             "グループ {} の {hosts} 台は別々のホストに置くため、少なくとも {hosts} 台のホストが必要です。",
             proof.resource
         ),
-        (Language::English, "volume") => format!(
-            "At {moment} all servers together need more {resource} than {} hosts may be filled with. Whoever has the traces proves it again with “tabane plan verify”.",
-            hosts.saturating_sub(1)
-        ),
+        (Language::English, "volume") => sentence(&format!(
+            "{at}all servers together need more of {resource} than {hosts_fewer} may be filled with. Whoever has the traces proves it again with “tabane plan verify”."
+        )),
         (Language::Japanese, "volume") => format!(
-            "{moment} の時点で、全サーバーの{resource}の合計は {} 台分の上限を超えます。測定データがあれば「tabane plan verify」で再び証明できます。",
-            hosts.saturating_sub(1)
+            "{at_ja}全サーバーの{resource}の合計は {fewer} 台分の上限を超えます。測定データがあれば「tabane plan verify」で再び証明できます。"
         ),
-        (Language::English, _) => format!(
-            "At {moment} the servers, by their sizes in {resource}, do not go into {} hosts: large ones do not share (a dual feasible function). Whoever has the traces proves it again with “tabane plan verify”.",
-            hosts.saturating_sub(1)
-        ),
+        (Language::English, _) => sentence(&format!(
+            "{at}the servers, by their sizes in {resource}, do not go into {hosts_fewer}: large ones do not share (a dual feasible function). Whoever has the traces proves it again with “tabane plan verify”."
+        )),
         (Language::Japanese, _) => format!(
-            "{moment} の時点の{resource}の大きさから、サーバーは {} 台のホストには収まりません（双対実行可能関数による）。測定データがあれば「tabane plan verify」で再び証明できます。",
-            hosts.saturating_sub(1)
+            "{at_ja}{resource}の大きさから、サーバーは {fewer} 台のホストには収まりません（双対実行可能関数による）。測定データがあれば「tabane plan verify」で再び証明できます。"
         ),
     }
 }
@@ -104,12 +114,14 @@ fn assumptions(plan: &Plan, language: Language) -> Markup {
         (
             say("growth", "増加の見込み"),
             format!(
-                "CPU {:+} %, {} {:+} %, {} {:+} %, {} {:+} %",
+                "CPU {:+} %, {} {:+} %, {} {:+} %, {} {:+} %, {} {:+} %",
                 policy.growth.cpu_percent,
                 say("memory", "メモリ"),
                 policy.growth.memory_percent,
                 say("disk", "ディスク"),
                 policy.growth.disk_percent,
+                say("disk space", "ディスク容量"),
+                policy.growth.disk_space_percent,
                 say("network", "ネットワーク"),
                 policy.growth.net_percent,
             ),

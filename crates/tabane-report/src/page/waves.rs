@@ -52,7 +52,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                 td.number { (grouped(wave.labour_hours, 0)) }
             } } }
         }
-        h3 { (say("Gates", "関門")) }
+        h3 { (say("Gates", "判定条件")) }
         table {
             tbody { @for gate in &plan.gates { tr {
                 td { (words::gate_kind(language, gate.kind)) }

@@ -13,7 +13,7 @@ export function share(of: number | null | undefined): string {
 export function useResource() {
   const { t } = useLingui();
   const words: Record<string, string> = {
-    cpu_mhz: t`CPU`, memory_mib: t`Memory`, disk_kbs: t`Disk throughput`, disk_iops: t`Disk operations`, net_rx_kbs: t`Network in`, net_tx_kbs: t`Network out`,
+    cpu_mhz: t`CPU`, memory_mib: t`Memory`, disk_gib: t`Disk space`, disk_kbs: t`Disk throughput`, disk_iops: t`Disk operations`, net_rx_kbs: t`Network in`, net_tx_kbs: t`Network out`,
   };
   return (name: string) => words[name] ?? name;
 }
