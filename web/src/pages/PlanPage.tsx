@@ -91,7 +91,7 @@ function Summary({ plan }: { plan: Plan }) {
     [t`Servers`, number(summary.servers), t`${saved} on each host`],
     [t`Without a host`, number(summary.unplaced), summary.unplaced ? t`reasons are below` : t`all have one`],
     [t`Cost of hosts`, number(summary.cost), t`spare ones included`],
-    [t`Overloaded`, share(summary.predicted_overload_share), summary.predicted_overload_share === null || summary.predicted_overload_share === undefined ? t`the loads are too short to tell` : t`of loads that the plan had not seen`],
+    [t`Overloaded`, share(summary.predicted_overload_share), summary.predicted_overload_share === null || summary.predicted_overload_share === undefined ? t`the loads are too short to tell` : t`of host-samples, expected`],
   ];
   return (
     <dl className="grid grid-cols-2 sm:grid-cols-3 xl:grid-cols-6 gap-px overflow-hidden rounded-lg border border-line bg-line">
