@@ -2,6 +2,8 @@
 
 use tabane_model::Plan;
 
+use crate::{Language, words};
+
 /// What is in a plan, as comma-separated values (RFC 4180), UTF-8.
 pub fn csv(plan: &Plan) -> String {
     let mut out = String::new();
@@ -46,8 +48,8 @@ pub fn csv(plan: &Plan) -> String {
         line(&[]);
         line(&["cost", &format!("before_{}", tco.currency), &format!("after_{}", tco.currency)]);
         for position in &tco.positions {
-            let item = format!("{:?}", position.item);
-            line(&[&item, &format!("{:.2}", position.before), &format!("{:.2}", position.after)]);
+            let item = words::item(Language::English, position.item);
+            line(&[item, &format!("{:.2}", position.before), &format!("{:.2}", position.after)]);
         }
         line(&["Total", &format!("{:.2}", tco.before), &format!("{:.2}", tco.after)]);
     }

@@ -17,6 +17,7 @@ mod words;
 pub use csv::csv;
 pub use language::Language;
 pub use page::html;
+pub use words::item as cost_item;
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,8 @@ pub(crate) fn unit(name: &str) -> &'static str {
     }
 }
 
-pub(crate) fn item(language: Language, item: TcoItem) -> &'static str {
+/// What a position of costs is called.
+pub fn item(language: Language, item: TcoItem) -> &'static str {
     let say = |english, japanese| language.say(english, japanese);
     match item {
         TcoItem::Hardware => say("Hardware", "ハードウェア"),

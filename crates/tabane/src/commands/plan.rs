@@ -215,8 +215,8 @@ fn tell(plan: &Plan) {
         let rises = tco.positions.iter().filter(|position| position.rises());
         for position in rises {
             println!(
-                "  {:?} rises from {} to {}",
-                position.item,
+                "  {} rises from {} to {}",
+                tabane_report::cost_item(tabane_report::Language::English, position.item),
                 told(position.before),
                 told(position.after)
             );
