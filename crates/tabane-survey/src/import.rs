@@ -79,6 +79,11 @@ pub fn import(request: &Request, watch: &Watch) -> Result<Imported> {
     let (form, all) = (request.form, request.files.len());
     for (at, file) in form.in_order(&request.files).iter().enumerate() {
         watch.go_on()?;
+        if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("blg")) {
+            let what =
+                "this is a binary log of Windows; on Windows make text of it: relog x.blg -f csv -o x.csv";
+            return Err(Error::Folder { folder: file.clone(), what: what.into() });
+        }
         (watch.tell)(format!("reading {} of {all}: {}", at + 1, file.display()));
         form.read(text::read_bytes(file, form.file_bytes_max())?, file, &mut stream, watch.stopped)?;
     }

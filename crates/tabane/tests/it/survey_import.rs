@@ -84,6 +84,16 @@ fn a_plan_is_made_of_what_was_imported() {
 }
 
 #[test]
+fn a_binary_log_of_windows_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "Load.BLG", "\u{1}\u{2}binary");
+    let refused = import(folder.path(), &["perfmon", "Load.BLG", "--to", "traces"]);
+    assert!(!refused.status.success());
+    assert!(refused.all_text().contains("relog x.blg -f csv -o x.csv"), "{}", refused.all_text());
+    assert!(!folder.path().join("traces").exists());
+}
+
+#[test]
 fn what_is_odd_is_one_line_for_each_kind_and_all_of_it_in_json() {
     let folder = tempfile::tempdir().unwrap();
     for vm in 0..5 {
