@@ -51,6 +51,11 @@ pub(crate) fn money(amount: f64, currency: &str) -> String {
     format!("{} {currency}", grouped(amount, 0))
 }
 
+/// In English.
+pub(crate) fn years(count: u32) -> String {
+    if count == 1 { "1 year".into() } else { format!("{count} years") }
+}
+
 /// A share as percent, with as many digits as tell it from nothing.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;

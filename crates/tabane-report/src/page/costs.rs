@@ -7,7 +7,7 @@ use super::part;
 use crate::{
     Language,
     chart::{Series, lines},
-    language::{grouped, money},
+    language::{grouped, money, years},
     words,
 };
 
@@ -62,7 +62,7 @@ fn compared(tco: &Tco, language: Language) -> Markup {
         table {
             thead { tr {
                 th { (match language {
-                    Language::English => format!("{} in {} years", tco.currency, tco.years),
+                    Language::English => format!("{} in {}", tco.currency, years(tco.years)),
                     Language::Japanese => format!("{} 年間、{}", tco.years, tco.currency),
                 }) }
                 th.number { (say("as it is", "現状")) } th.number { (say("with the plan", "計画")) }
@@ -106,12 +106,12 @@ fn verdict(tco: &Tco, language: Language) -> String {
     let months = tco.break_even_months.map(|months| grouped(months.ceil(), 0));
     match (language, months) {
         (Language::English, Some(months)) => format!(
-            "Going on as it is costs {before} in {} years, the plan {after}: {amount} less. It has paid for itself after {months} months.",
-            tco.years
+            "Going on as it is costs {before} in {}, the plan {after}: {amount} less. It has paid for itself after {months} months.",
+            years(tco.years)
         ),
         (Language::English, None) => format!(
-            "Going on as it is costs {before} in {} years, the plan {after}: {amount} {}. It does not pay for itself in that time.",
-            tco.years,
+            "Going on as it is costs {before} in {}, the plan {after}: {amount} {}. It does not pay for itself in that time.",
+            years(tco.years),
             if saved >= 0.0 { "less" } else { "more" }
         ),
         (Language::Japanese, Some(months)) => format!(

@@ -6,7 +6,7 @@ use tabane_model::{LicencePosition, Plan, PlanLicences, ProductLicences};
 use super::part;
 use crate::{
     Language,
-    language::{grouped, money},
+    language::{grouped, money, years},
 };
 
 pub(super) fn section(plan: &Plan, language: Language) -> Markup {
@@ -29,8 +29,8 @@ fn compared(plan: &Plan, licences: &PlanLicences, language: Language) -> Markup 
     html! {
         p { (match language {
             Language::English => format!(
-                "In {} years licences cost {} on these hosts, and {} with each server on a machine of its own. No placement costs less than {}. Counted by {position}. This is no legal advice: contracts hold, and catalogues say where their rules are from.",
-                licences.years, money(licences.after, &licences.currency), money(licences.before, &licences.currency),
+                "In {} licences cost {} on these hosts, and {} with each server on a machine of its own. No placement costs less than {}. Counted by {position}. This is no legal advice: contracts hold, and catalogues say where their rules are from.",
+                years(licences.years), money(licences.after, &licences.currency), money(licences.before, &licences.currency),
                 money(licences.lower_bound, &licences.currency)
             ),
             Language::Japanese => format!(

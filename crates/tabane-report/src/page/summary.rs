@@ -5,7 +5,7 @@ use tabane_model::Plan;
 
 use crate::{
     Language,
-    language::{grouped, percent},
+    language::{grouped, percent, years},
     words,
 };
 
@@ -57,7 +57,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                         ),
                         &grouped(saved.abs(), 0),
                         &match language {
-                            Language::English => format!("in {} years", tco.years),
+                            Language::English => format!("in {}", years(tco.years)),
                             Language::Japanese => format!("{} 年間", tco.years),
                         },
                     ))

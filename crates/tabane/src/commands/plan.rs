@@ -190,8 +190,8 @@ fn tell(plan: &Plan) {
     if let Some(licences) = &plan.licences {
         let told = |amount: f64| format!("{amount:.0} {}", licences.currency);
         println!(
-            "licences in {} years: {}; each server on its own: {}; no placement costs less than {}",
-            licences.years,
+            "licences in {}: {}; each server on its own: {}; no placement costs less than {}",
+            counted(licences.years as usize, "year"),
             told(licences.after),
             told(licences.before),
             told(licences.lower_bound)
@@ -207,7 +207,12 @@ fn tell(plan: &Plan) {
     }
     if let Some(tco) = &plan.tco {
         let told = |amount: f64| format!("{amount:.0} {}", tco.currency);
-        println!("in {} years: {} as it is, {} with the plan", tco.years, told(tco.before), told(tco.after));
+        println!(
+            "in {}: {} as it is, {} with the plan",
+            counted(tco.years as usize, "year"),
+            told(tco.before),
+            told(tco.after)
+        );
         match tco.break_even_months {
             Some(months) => println!("  it has paid for itself after {} months", months.ceil()),
             None => println!("  it does not pay for itself in that time"),
