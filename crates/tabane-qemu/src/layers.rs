@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::command::{layer_blockdev, layer_node, layer_of_node};
-use crate::hotplug::{delete_node, disk_node_now};
+use crate::command::{layer_blockdevs, layer_node, layer_of_node};
+use crate::hotplug::{delete_layer, disk_node_now};
 use crate::qmp::Qmp;
 use crate::{Error, Result};
 
@@ -67,13 +67,12 @@ pub async fn snapshot(qmp: &Qmp, new: &[NewLayer]) -> Result<()> {
     let mut actions = Vec::new();
     for (added, layer) in new.iter().enumerate() {
         let current = disk_node_now(qmp, &layer.id).await?;
-        let node = layer_blockdev(&layer.id, layer.layer, &layer.path)?;
         let result = match current {
-            Some(_) => qmp.run("blockdev-add", node).await,
+            Some(_) => add(qmp, layer).await,
             None => Err(Error::invalid("disk id", format!("the machine has no disk {}", layer.id))),
         };
         if let Err(error) = result {
-            take_away(qmp, &new[..added]).await;
+            take_away(qmp, &new[..=added]).await;
             return Err(error);
         }
         actions.push(json!({
@@ -97,6 +96,13 @@ pub async fn snapshot(qmp: &Qmp, new: &[NewLayer]) -> Result<()> {
     }
 }
 
+async fn add(qmp: &Qmp, layer: &NewLayer) -> Result<()> {
+    for node in layer_blockdevs(&layer.id, layer.layer, &layer.path)? {
+        qmp.run("blockdev-add", node).await?;
+    }
+    Ok(())
+}
+
 async fn take_away(qmp: &Qmp, layers: &[NewLayer]) {
     for layer in layers {
         if let Err(error) = forget(qmp, &layer.id, layer.layer).await {
@@ -107,7 +113,7 @@ async fn take_away(qmp: &Qmp, layers: &[NewLayer]) {
 
 /// Lets QEMU close a layer. Errors: [`Error::NotReleased`] if it is in use.
 pub async fn forget(qmp: &Qmp, id: &str, layer: u32) -> Result<()> {
-    delete_node(qmp, &layer_node(id, layer), NODE_TIMEOUT).await
+    delete_layer(qmp, id, layer, NODE_TIMEOUT).await
 }
 
 /// Lets QEMU close all layers of a disk but these.

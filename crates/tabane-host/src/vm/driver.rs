@@ -13,7 +13,7 @@ use tabane_model::{Condition, EventLevel, Guest, Kind, Name, Power, Uid, Vm};
 use tabane_qemu::{
     agent::Agent,
     process::{ProcessId, stderr_tail},
-    qmp::{EventStream, Notice, Qmp, RunState},
+    qmp::{BlockIoError, EventStream, Notice, Qmp, RunState},
 };
 use tokio::sync::Notify;
 
@@ -526,7 +526,7 @@ impl Driver {
             Woken::Event(Some(Notice::Event(event))) => {
                 tracing::debug!(vm = %self.name, event = event.name, "QEMU says");
                 if let Some(io) = event.as_block_io_error() {
-                    self.io_error(io.no_space);
+                    self.io_error(&io);
                 } else if event.as_guest_panicked().is_some() {
                     let told = "the guest's kernel panicked; its last words are on the serial console";
                     self.shared.reporter.event(EventLevel::Error, "panicked", Kind::Vm, &self.name, told);
@@ -558,13 +558,18 @@ impl Driver {
         }
     }
 
-    fn io_error(&mut self, no_space: bool) {
+    fn io_error(&mut self, io: &BlockIoError<'_>) {
         self.io_error_since = Some(Timestamp::now());
         if !std::mem::replace(&mut self.storage_full, true) {
-            let why = if no_space { "the pool is full" } else { "a disk cannot be written" };
-            let message = format!(
-                "{why}: the guest is stopped and loses nothing; it goes on when there is space again"
-            );
+            let verb = if io.write { "written" } else { "read" };
+            let message = if io.no_space {
+                "the pool is full: the guest is stopped and loses nothing; it goes on when there is space again".to_owned()
+            } else {
+                format!(
+                    "a disk cannot be {verb} ({} at {}): the guest is stopped and loses nothing; it is tried again every few seconds",
+                    io.reason, io.node_name
+                )
+            };
             self.shared.reporter.event(EventLevel::Error, "io_error", Kind::Vm, &self.name, message);
         }
     }

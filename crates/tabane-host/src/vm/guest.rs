@@ -20,6 +20,10 @@ impl Driver {
     /// Asks the guest, and publishes as soon as it answers at all.
     pub(super) async fn ask_guest(&mut self, vm: &Vm) {
         self.guest_asked_at = Some(std::time::Instant::now());
+        if self.io_error_since.is_some() {
+            // It stands still, and whoever waits for its answer cannot let it go on.
+            return;
+        }
         let Some(agent) = self.connected.as_ref().map(|c| c.agent.clone()) else { return };
         if agent.ping_within(ANSWER_TIMEOUT).await.is_err() {
             self.guest = self.guest.take().map(|g| Guest { agent: false, ..g });

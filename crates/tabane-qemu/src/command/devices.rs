@@ -13,73 +13,76 @@ use crate::{Error, Result};
 /// QEMU's limit for the serial of a virtio disk.
 const SERIAL_BYTES_MAX: usize = 20;
 
-/// What a disk is made of: `-blockdev` and `blockdev-add`.
+/// What a disk is made of, from the bottom: the arguments of `-blockdev` and `blockdev-add`.
+///
+/// Files are nodes of their own. QEMU opens a file that is part of its layer's node anew when the layer is frozen or merged
+/// into, and closes the old one under requests of the guest (seen in 7.2: `EBADF`, or whatever has the number by then). A
+/// node of its own it leaves alone; so it is open for writing from the start, and the layer decides whether it is written to.
 ///
 /// QEMU also opens the backing file that a qcow2 image names: an image from elsewhere has to be checked before.
-pub fn blockdev(disk: &Disk) -> Result<Value> {
+pub fn blockdevs(disk: &Disk) -> Result<Vec<Value>> {
     names::check_id("disk id", &disk.id)?;
     let read_only = disk.read_only || disk.cdrom;
     let discard = if disk.discard { "unmap" } else { "ignore" };
-    let mut node = json!({
+    let mut nodes = Vec::new();
+    let mut below = None;
+    for (layer, path) in disk.below.iter().rev() {
+        nodes.push(file(&disk.id, *layer, path, false, "unmap")?);
+        let mut frozen = json!({
+            "driver": "qcow2",
+            "node-name": layer_node(&disk.id, *layer),
+            "file": layer_file_node(&disk.id, *layer),
+            "read-only": true,
+            "discard": "unmap",
+        });
+        if let Some(node) = below.replace(layer_node(&disk.id, *layer)) {
+            frozen["backing"] = node.into();
+        }
+        nodes.push(frozen);
+    }
+    nodes.push(file(&disk.id, disk.layer, &disk.path, read_only, discard)?);
+    let mut top = json!({
+        "driver": match disk.format {
+            DiskFormat::Raw => "raw",
+            DiskFormat::Qcow2 => "qcow2",
+        },
         "node-name": layer_node(&disk.id, disk.layer),
+        "file": layer_file_node(&disk.id, disk.layer),
         "read-only": read_only,
         "discard": discard,
-        "file": {
-            "driver": "file",
-            "node-name": layer_file_node(&disk.id, disk.layer),
-            "filename": text::path("path", &disk.path)?,
-            "read-only": read_only,
-            "discard": discard,
-            "aio": "threads",
-        },
     });
-    node["driver"] = match disk.format {
-        DiskFormat::Raw => "raw".into(),
-        DiskFormat::Qcow2 => "qcow2".into(),
-    };
     if disk.format == DiskFormat::Qcow2 && !read_only {
-        node["lazy-refcounts"] = false.into();
+        top["lazy-refcounts"] = false.into();
     }
-    let mut lowest = None;
-    for (layer, path) in disk.below.iter().rev() {
-        let mut frozen = frozen_layer(&disk.id, *layer, path)?;
-        if let Some(below) = lowest.take() {
-            frozen["backing"] = below;
-        }
-        lowest = Some(frozen);
+    if let Some(node) = below {
+        top["backing"] = node.into();
     }
-    if let Some(below) = lowest {
-        node["backing"] = below;
-    }
-    Ok(node)
+    nodes.push(top);
+    Ok(nodes)
 }
 
-/// A layer that is only read, until QEMU itself opens it for writing to merge another into it.
-fn frozen_layer(id: &str, layer: u32, path: &Path) -> Result<Value> {
+fn file(id: &str, layer: u32, path: &Path, read_only: bool, discard: &str) -> Result<Value> {
     Ok(json!({
-        "driver": "qcow2",
-        "node-name": layer_node(id, layer),
-        "read-only": true,
-        "discard": "unmap",
-        "file": {
-            "driver": "file",
-            "node-name": layer_file_node(id, layer),
-            "filename": text::path("path", path)?,
-            "auto-read-only": true,
-            "discard": "unmap",
-            "aio": "threads",
-        },
+        "driver": "file",
+        "node-name": layer_file_node(id, layer),
+        "filename": text::path("path", path)?,
+        "read-only": read_only,
+        "discard": discard,
+        "aio": "threads",
     }))
 }
 
-/// A new layer that is going to be put on top of a disk that is in use: `blockdev-add` before `blockdev-snapshot`.
-pub fn layer_blockdev(id: &str, layer: u32, path: &Path) -> Result<Value> {
+/// A new layer that is going to be put on top of a disk that is in use: `blockdev-add`, from the bottom, before
+/// `blockdev-snapshot`.
+pub fn layer_blockdevs(id: &str, layer: u32, path: &Path) -> Result<Vec<Value>> {
     let mut disk = Disk::new(id, path, DiskFormat::Qcow2);
     disk.layer = layer;
-    let mut node = blockdev(&disk)?;
-    // What it stands on comes with the snapshot.
-    node["backing"] = Value::Null;
-    Ok(node)
+    let mut nodes = blockdevs(&disk)?;
+    if let Some(top) = nodes.last_mut() {
+        // What it stands on comes with the snapshot.
+        top["backing"] = Value::Null;
+    }
+    Ok(nodes)
 }
 
 /// The disk as the guest sees it: `-device` and `device_add`.

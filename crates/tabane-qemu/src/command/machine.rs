@@ -515,7 +515,9 @@ impl Machine {
             line.json("-device", &super::nic_device(nic, port)?);
         }
         for disk in &self.disks {
-            line.json("-blockdev", &super::blockdev(disk)?);
+            for node in super::blockdevs(disk)? {
+                line.json("-blockdev", &node);
+            }
             let bus = if disk.needs_port() {
                 super::port_id(places.port(disk.port)?)
             } else if disk.bus == DiskBus::Virtio {

@@ -21,14 +21,15 @@ mod passthrough;
 mod text;
 
 pub use cd::{CdDrive, Medium, drive_device, medium_blockdev};
-pub use devices::{blockdev, disk_device, layer_blockdev, netdev, nic_device};
+pub use devices::{blockdevs, disk_device, layer_blockdevs, netdev, nic_device};
 pub use machine::{
     Accelerator, Backend, DirectBoot, Disk, DiskBus, DiskFormat, Firmware, Forward, Machine, MemoryFile, Nic,
     NicModel, Protocol, Sockets, TapSource, UserNetwork, Vhost,
 };
 pub use names::{
     PORTS_MAX, disk_device_id, disk_node, drive_device_id, file_node, layer_file_node, layer_node,
-    layer_of_node, medium_node, netdev_id, nic_device_id, port_id, port_of_bus, tag_of_node,
+    layer_of_file_node, layer_of_node, medium_node, netdev_id, nic_device_id, port_id, port_of_bus,
+    tag_of_node,
 };
 pub(crate) use names::{check_drive, check_fd_name, check_id};
 pub use passthrough::{Passthrough, passthrough_device, passthrough_device_id};

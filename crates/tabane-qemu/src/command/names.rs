@@ -39,9 +39,17 @@ pub fn layer_file_node(id: &str, layer: u32) -> String {
 
 /// The inverse of [`layer_node`].
 pub fn layer_of_node(id: &str, name: &str) -> Option<u32> {
-    let digits = name.strip_prefix('d')?.split(['-', '_']).next()?;
-    let layer = if digits.is_empty() { 0 } else { digits.parse().ok()? };
-    (layer_node(id, layer) == name).then_some(layer)
+    layer_of('d', name).filter(|layer| layer_node(id, *layer) == name)
+}
+
+/// The inverse of [`layer_file_node`].
+pub fn layer_of_file_node(id: &str, name: &str) -> Option<u32> {
+    layer_of('f', name).filter(|layer| layer_file_node(id, *layer) == name)
+}
+
+fn layer_of(kind: char, name: &str) -> Option<u32> {
+    let digits = name.strip_prefix(kind)?.split(['-', '_']).next()?;
+    if digits.is_empty() { Some(0) } else { digits.parse().ok() }
 }
 
 pub fn nic_device_id(id: &str) -> String {
@@ -153,7 +161,9 @@ mod tests {
                 assert!(name.len() <= NODE_CHARS_MAX, "{name}");
                 assert_eq!(layer_of_node(id, &name), Some(layer));
                 assert_eq!(layer_of_node("other", &name), None);
-                assert_ne!(name, layer_file_node(id, layer));
+                let file = layer_file_node(id, layer);
+                assert_eq!(layer_of_file_node(id, &file), Some(layer));
+                assert_eq!(layer_of_node(id, &file), None);
             }
         }
         assert_eq!(layer_node("root", 0), disk_node("root"));

@@ -22,7 +22,7 @@ pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
     if !disk.needs_port() {
         return Err(Error::invalid("disk", "only virtio disks can be plugged in"));
     }
-    let (node, device) = (command::blockdev(disk)?, command::disk_device_id(&disk.id));
+    let (nodes, device) = (command::blockdevs(disk)?, command::disk_device_id(&disk.id));
     if tree::is_plugged(qmp, &device).await? {
         return match (tree::port_of(qmp, &device).await?, disk.port) {
             (Some(is), wanted) if wanted.is_none_or(|wanted| wanted == is) => Ok(is),
@@ -35,12 +35,16 @@ pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
     // Both may fail, so they come before anything is changed.
     let port = tree::free_port(qmp, disk.port).await?;
     let device = command::disk_device(disk, &command::port_id(port))?;
-    delete_node(qmp, &command::layer_node(&disk.id, disk.layer), NODE_RELEASE_MIN).await?;
-    qmp.run("blockdev-add", node).await?;
-    if let Err(error) = qmp.run("device_add", device).await {
-        let node = command::layer_node(&disk.id, disk.layer);
-        if let Err(undo) = delete_node(qmp, &node, NODE_RELEASE_MIN).await {
-            tracing::warn!(disk = disk.id, %undo, "the node of a disk that could not be plugged in stays");
+    delete_disk_nodes(qmp, &disk.id, NODE_RELEASE_MIN).await?;
+    let added = async {
+        for node in nodes {
+            qmp.run("blockdev-add", node).await?;
+        }
+        qmp.run("device_add", device).await
+    };
+    if let Err(error) = added.await {
+        if let Err(undo) = delete_disk_nodes(qmp, &disk.id, NODE_RELEASE_MIN).await {
+            tracing::warn!(disk = disk.id, %undo, "the nodes of a disk that could not be plugged in stay");
         }
         return Err(error);
     }
@@ -54,16 +58,29 @@ pub async fn add_disk(qmp: &Qmp, disk: &Disk) -> Result<u8> {
 pub async fn remove_disk(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {
     crate::command::check_id("disk id", id)?;
     tree::unplug(qmp, &command::disk_device_id(id), timeout).await?;
+    delete_disk_nodes(qmp, id, timeout).await
+}
+
+async fn delete_disk_nodes(qmp: &Qmp, id: &str, timeout: Duration) -> Result<()> {
+    let nodes = qmp.query_named_block_nodes().await?;
+    let names = || nodes.iter().map(|node| node.node_name.as_str());
+    let mut layers: Vec<u32> = names().filter_map(|name| command::layer_of_node(id, name)).collect();
+    // A file is left alone where its layer could not be added.
+    layers.extend(names().filter_map(|name| command::layer_of_file_node(id, name)));
+    layers.sort_unstable();
+    layers.dedup();
     // A layer has a higher number than those below it, and nodes go from the top. One that came with another goes
     // with it.
-    let nodes = qmp.query_named_block_nodes().await?;
-    let mut layers: Vec<u32> =
-        nodes.iter().filter_map(|node| command::layer_of_node(id, &node.node_name)).collect();
-    layers.sort_unstable();
     for layer in layers.into_iter().rev() {
-        delete_node(qmp, &command::layer_node(id, layer), timeout).await?;
+        delete_layer(qmp, id, layer, timeout).await?;
     }
     Ok(())
+}
+
+/// Deletes a layer of a disk and its file, as [`delete_node`].
+pub(crate) async fn delete_layer(qmp: &Qmp, id: &str, layer: u32, timeout: Duration) -> Result<()> {
+    delete_node(qmp, &command::layer_node(id, layer), timeout).await?;
+    delete_node(qmp, &command::layer_file_node(id, layer), timeout).await
 }
 
 /// Grows a disk; the guest sees it at once. Success if it has that size.

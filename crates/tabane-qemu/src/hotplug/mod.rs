@@ -19,8 +19,8 @@ mod nic;
 mod tree;
 
 pub use cpu::{cpu_count, ensure_cpus};
-pub(crate) use disk::delete_node;
 pub use disk::{add_disk, disk_node_now, remove_disk, resize_disk};
+pub(crate) use disk::{delete_layer, delete_node};
 pub use memory::{MEMORY_BLOCK_BYTES, add_memory};
 pub use nic::{add_nic, has_nic, remove_nic, set_link};
 

@@ -74,6 +74,7 @@ impl Event {
             write: self.text("operation") == Some("write"),
             stopped: self.text("action") == Some("stop"),
             no_space: self.flag("nospace"),
+            reason: self.text("reason").unwrap_or(""),
         })
     }
 
@@ -123,6 +124,8 @@ pub struct BlockIoError<'a> {
     pub stopped: bool,
     /// The storage is full.
     pub no_space: bool,
+    /// The system's word for the error.
+    pub reason: &'a str,
 }
 
 /// Events of one QEMU from the moment of its making.
@@ -182,10 +185,11 @@ mod tests {
         assert_eq!(shutdown.as_reset(), None);
         let full = event(
             "BLOCK_IO_ERROR",
-            json!({"operation": "write", "action": "stop", "nospace": true, "node-name": "n"}),
+            json!({"operation": "write", "action": "stop", "nospace": true, "node-name": "n", "reason": "No space"}),
         );
         let full = full.as_block_io_error().unwrap();
-        assert!(full.no_space && full.write && full.stopped && full.node_name == "n");
+        assert!(full.no_space && full.write && full.stopped);
+        assert_eq!((full.node_name, full.reason), ("n", "No space"));
         assert_eq!(event("DEVICE_DELETED", json!(["not", "an object"])).as_device_deleted(), Some(("", "")));
         assert_eq!(event("VSERPORT_CHANGE", Value::Null).as_serial_port_change(), Some(("", false)));
     }

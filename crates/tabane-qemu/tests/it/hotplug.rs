@@ -31,10 +31,10 @@ async fn disks_come_again_and_again_and_grow() {
     assert!(matches!(hotplug::resize_disk(qmp, "none", 1 << 20).await, Err(Error::Invalid { .. })));
     assert_eq!(hotplug::disk_node_now(qmp, "data").await.unwrap(), Some(disk_node("data")));
 
-    // A crash between the two steps: the node is there, the device is not.
+    // A crash between the steps: the file's node is there, the rest is not.
     let half = Disk::new("half", image(qemu.folder.path(), "half.raw", 1 << 20), DiskFormat::Raw);
-    let node = tabane_qemu::command::blockdev(&half).unwrap();
-    let _: serde_json::Value = qmp.execute("blockdev-add", node).await.unwrap();
+    let nodes = tabane_qemu::command::blockdevs(&half).unwrap();
+    let _: serde_json::Value = qmp.execute("blockdev-add", nodes[0].clone()).await.unwrap();
     assert_eq!(hotplug::add_disk(qmp, &half).await.unwrap(), 2);
 
     // No port is left, and nothing of the attempt.

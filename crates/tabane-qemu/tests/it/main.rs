@@ -5,6 +5,7 @@
 mod agent;
 mod hotplug;
 mod launch;
+mod layers;
 mod machine;
 mod media;
 mod memory;
