@@ -6,6 +6,7 @@
 //!                  Problem ── and which servers stay apart, and where each may go
 //!                     │
 //!     construct ─► improve ─► Packing ─► settle, where hosts cost by what is on them; evacuations, where a host fails
+//!                                └─► exhaust, where there are few servers: the cheapest of all, proved
 //!                                bound ─► Bound        check(Problem, Packing), check(Problem, Bound)
 //! ```
 //!
@@ -21,9 +22,13 @@
 mod bound;
 mod check;
 mod construct;
+mod cover;
 mod crowd;
 mod demand;
 mod evacuate;
+mod exhaust;
+#[cfg(test)]
+mod few;
 mod improve;
 mod load;
 mod problem;
@@ -38,6 +43,7 @@ pub use check::{Breach, check_bound, check_host, check_packing};
 pub use construct::construct;
 pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
 pub use evacuate::evacuations;
+pub use exhaust::{Exhausted, SERVERS_MAX, exhaust};
 pub use improve::{Outcome, improve};
 pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
 pub use repair::repair;

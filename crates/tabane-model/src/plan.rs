@@ -14,8 +14,8 @@ mod schema;
 
 pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
 pub use document::{
-    Assumptions, DataQuality, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource, PlannedHost,
-    Proof, Takeover, ThinTrace, UnplacedServer,
+    Assumptions, DataQuality, Exhaustion, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource,
+    PlannedHost, Proof, Takeover, ThinTrace, UnplacedServer,
 };
 pub use hosts::{HostType, HostTypes};
 pub use licences::{

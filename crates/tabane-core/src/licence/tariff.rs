@@ -288,4 +288,10 @@ impl HostTariff {
         let cost = |choice: &Choice| choice.cost(choice.packs(tally, pool));
         self.choices.iter().map(cost).min().map(Amount)
     }
+
+    /// Whether several editions for the VMs of a host may be cheaper than any one of them.
+    pub fn may_mix(&self) -> bool {
+        let by_vms = |choice: &&Choice| matches!(choice.rule, Rule::Sets { .. } | Rule::EachVm(_));
+        self.choices.iter().filter(by_vms).count() > 1
+    }
 }

@@ -5,6 +5,33 @@ use super::{
     demand::{BLOCK, largest},
 };
 
+/// A moment of a resource.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub dimension: usize,
+    /// In a row of the demand.
+    place: usize,
+}
+
+impl Moment {
+    /// For each resource the moments at which these servers need the most of it.
+    pub fn fullest(problem: &Problem, servers: &[usize], most: usize) -> Vec<Self> {
+        let demand = problem.demand();
+        let of = |dimension: usize| {
+            let totals = demand.sum(servers.iter().copied(), dimension);
+            let mut bins: Vec<usize> = (0..totals.len()).collect();
+            bins.sort_by_key(|bin| std::cmp::Reverse(totals[*bin]));
+            let start = demand.blocks(dimension).start * BLOCK;
+            bins.into_iter().take(most).map(move |bin| Self { dimension, place: start + bin })
+        };
+        (0..demand.dimensions()).flat_map(of).collect()
+    }
+
+    pub fn of(&self, problem: &Problem, server: usize) -> u32 {
+        problem.demand().row(server)[self.place]
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     pub kind: usize,
@@ -67,6 +94,12 @@ impl Load {
             let bin = bins.clone().find(|bin| self.sum[*bin] == peak).unwrap_or(bins.start);
             self.tightest.push((bin, most.saturating_sub(peak)));
         }
+    }
+
+    /// What is left of the host at a moment.
+    pub fn left(&self, problem: &Problem, moment: &Moment) -> u32 {
+        let most = problem.kinds()[self.kind].capacity[moment.dimension];
+        most.saturating_sub(self.sum[moment.place])
     }
 
     /// Whether a look at the fullest moments is enough to say that the server does not fit.

@@ -16,10 +16,20 @@ use super::{Crowd, Load, Packed, Packing, Problem};
 
 /// What the servers of a host cost besides the host itself.
 pub trait Toll: Sync {
-    /// Of these servers on a host of this kind; more servers never cost less. Infinite if they must not be there.
-    fn of(&self, kind: usize, servers: &[u32]) -> f64;
-    /// Sets of servers that share what they cost.
+    /// Sets of servers that share what they cost, in order.
     fn classes(&self) -> &[Vec<usize>];
+    /// What a class costs on a host of this kind with these servers; more servers never cost less. Infinite if they must not
+    /// be there.
+    fn of_class(&self, class: usize, kind: usize, servers: &[u32]) -> f64;
+    /// What all of a class cost at least, wherever they are, where a host of each kind takes so many of them at most.
+    fn least(&self, _class: usize, _most: &[u32]) -> f64 {
+        0.0
+    }
+
+    /// Of these servers on a host of this kind.
+    fn of(&self, kind: usize, servers: &[u32]) -> f64 {
+        (0..self.classes().len()).map(|class| self.of_class(class, kind, servers)).sum()
+    }
 }
 
 /// Attempts without a better packing after which it is as good as it gets.
@@ -342,37 +352,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pack::{DemandBuilder, Kind, check_packing, construct};
-
-    /// A host with one of a class costs so much more.
-    struct Islands {
-        classes: Vec<Vec<usize>>,
-        costs: Vec<f64>,
-    }
-
-    impl Toll for Islands {
-        fn of(&self, _: usize, servers: &[u32]) -> f64 {
-            let there = |members: &Vec<usize>| servers.iter().any(|s| members.contains(&(*s as usize)));
-            self.classes
-                .iter()
-                .zip(&self.costs)
-                .filter(|(members, _)| there(members))
-                .map(|(_, cost)| cost)
-                .sum()
-        }
-
-        fn classes(&self) -> &[Vec<usize>] {
-            &self.classes
-        }
-    }
-
-    fn problem(sizes: &[u32], kinds: &[(u32, f64)]) -> Problem {
-        let mut builder = DemandBuilder::new(&[1], sizes.len());
-        sizes.iter().for_each(|size| builder.push(&[&[*size]]));
-        let kind =
-            |(capacity, price): &(u32, f64)| Kind { capacity: vec![*capacity], price: *price, count: None };
-        Problem::new(builder.finish(), kinds.iter().map(kind).collect()).unwrap()
-    }
+    use crate::pack::{
+        check_packing, construct,
+        few::{Islands, exhaustive, problem, set},
+    };
 
     #[test]
     fn servers_that_share_a_licence_share_a_host() {
@@ -387,45 +370,6 @@ mod tests {
         let settled = settle(&problem, mixed, &toll, 1, &|turns, _| turns > 2_000);
         assert_eq!(check_packing(&problem, &settled), []);
         assert_eq!(total(&problem, &settled, &toll), 40.0 + 50.0);
-    }
-
-    /// The least of all ways to put few servers on hosts.
-    fn exhaustive(problem: &Problem, toll: &Islands) -> f64 {
-        fn go(at: usize, hosts: &mut Vec<Packed>, problem: &Problem, toll: &Islands, best: &mut f64) {
-            if at == problem.demand().servers() {
-                let packing = Packing { hosts: hosts.clone(), unplaced: Vec::new() };
-                if check_packing(problem, &packing).is_empty() {
-                    *best = best.min(total(problem, &packing, toll));
-                }
-                return;
-            }
-            for host in 0..hosts.len() {
-                hosts[host].servers.push(at);
-                go(at + 1, hosts, problem, toll, best);
-                hosts[host].servers.pop();
-            }
-            for kind in 0..problem.kinds().len() {
-                hosts.push(Packed { kind, servers: vec![at] });
-                go(at + 1, hosts, problem, toll, best);
-                hosts.pop();
-            }
-        }
-        let mut best = f64::INFINITY;
-        go(0, &mut Vec::new(), problem, toll, &mut best);
-        best
-    }
-
-    /// Few servers, a kind or two of hosts, and two classes.
-    fn set(random: &mut SmallRng) -> (Problem, Islands) {
-        let count = random.random_range(1..7usize);
-        let sizes: Vec<u32> = (0..count).map(|_| random.random_range(1..60)).collect();
-        let kinds: Vec<(u32, f64)> = (0..random.random_range(1..3))
-            .map(|_| (random.random_range(60..120), f64::from(random.random_range(1..30u32))))
-            .collect();
-        let mut class = || (0..count).filter(|_| random.random_bool(0.4)).collect::<Vec<usize>>();
-        let classes = vec![class(), class()];
-        let costs = (0..2).map(|_| f64::from(random.random_range(0..60u32))).collect();
-        (problem(&sizes, &kinds), Islands { classes, costs })
     }
 
     /// Always the same sets: a search without proof misses the least of some set in thousands.

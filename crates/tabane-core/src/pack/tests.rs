@@ -1,5 +1,7 @@
 //! Properties of everything that packs: what is made passes the checker, and what is changed does not.
 
+mod solver;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -139,7 +139,13 @@ impl Licensing {
     }
 
     /// For a search over units: each of them is some servers.
-    pub fn toll(&self, units: &[Vec<usize>], traces: &Traces, servers: &[usize]) -> LicenceToll<'_> {
+    pub fn toll<'a>(
+        &'a self,
+        units: &[Vec<usize>],
+        traces: &Traces,
+        servers: &[usize],
+        types: &'a [HostType],
+    ) -> LicenceToll<'a> {
         let weigh = |needed: &Needed| -> Vec<Tally> {
             let of = |unit: &Vec<usize>| {
                 let mut tally = Tally::default();
@@ -154,7 +160,22 @@ impl Licensing {
         let class = |tallies: &Vec<Tally>| {
             tallies.iter().enumerate().filter(|(_, tally)| tally.vms() > 0).map(|(unit, _)| unit).collect()
         };
-        LicenceToll { licensing: self, classes: weights.iter().map(class).collect(), weights, scale: 1.0 }
+        let vms = |needed: &Needed| -> Vec<Vec<Vm>> {
+            let of = |unit: &Vec<usize>| {
+                let members = unit.iter().filter(|server| needed.members.binary_search(server).is_ok());
+                members.map(|server| vm(&traces.servers[servers[*server]])).collect()
+            };
+            units.iter().map(of).collect()
+        };
+        LicenceToll {
+            licensing: self,
+            classes: weights.iter().map(class).collect(),
+            vms: self.products.iter().map(vms).collect(),
+            weights,
+            types,
+            is_mixing: false,
+            scale: 1.0,
+        }
     }
 
     /// What the plan's hosts need, and what the servers needed before.
@@ -249,27 +270,61 @@ pub(super) struct LicenceToll<'a> {
     licensing: &'a Licensing,
     /// Of each product what each unit weighs.
     weights: Vec<Vec<Tally>>,
+    /// Of each product the VMs of each unit that need it.
+    vms: Vec<Vec<Vec<Vm>>>,
     classes: Vec<Vec<usize>>,
+    types: &'a [HostType],
+    /// Whether a host's VMs may be licensed by several editions, which takes longer to count.
+    is_mixing: bool,
     /// How much money counts beside the prices of the search.
     pub scale: f64,
 }
 
-impl Toll for LicenceToll<'_> {
-    fn of(&self, kind: usize, servers: &[u32]) -> f64 {
-        let mut sum = 0.0;
-        for (needed, weights) in self.licensing.products.iter().zip(&self.weights) {
-            let mut tally = Tally::default();
-            servers.iter().for_each(|server| tally += weights[*server as usize]);
-            match needed.hosts[kind].price(&tally, needed.pool(kind)) {
-                Some(amount) => sum += needed.money(amount.0),
-                None if tally.vms() > 0 => return f64::INFINITY,
-                None => {}
-            }
+impl LicenceToll<'_> {
+    /// To the last cent, and without units that have no host.
+    pub fn exact(mut self, unplaced: &[usize]) -> Self {
+        self.is_mixing = true;
+        for units in &mut self.vms {
+            unplaced.iter().for_each(|unit| units[*unit].clear());
         }
-        sum * self.scale
+        self
     }
+}
 
+impl Toll for LicenceToll<'_> {
     fn classes(&self) -> &[Vec<usize>] {
         &self.classes
+    }
+
+    fn of_class(&self, class: usize, kind: usize, servers: &[u32]) -> f64 {
+        let (needed, weights) = (&self.licensing.products[class], &self.weights[class]);
+        let mut tally = Tally::default();
+        servers.iter().for_each(|server| tally += weights[*server as usize]);
+        let pool = needed.pool(kind);
+        if self.is_mixing && needed.hosts[kind].may_mix() {
+            let vms = servers.iter().flat_map(|server| &self.vms[class][*server as usize]);
+            let vms: Vec<Vm> = vms.copied().collect();
+            let mix = cheapest(&needed.tariff, &host(&self.types[kind]), &vms, pool, needed.position);
+            return mix.map_or(f64::INFINITY, |mix| needed.money(mix.cost.0) * self.scale);
+        }
+        match needed.hosts[kind].price(&tally, pool) {
+            Some(amount) => needed.money(amount.0) * self.scale,
+            None if tally.vms() > 0 => f64::INFINITY,
+            None => 0.0,
+        }
+    }
+
+    fn least(&self, class: usize, most: &[u32]) -> f64 {
+        let needed = &self.licensing.products[class];
+        let mut sizes: Vec<u64> = self.vms[class].iter().map(|vms| vms.len() as u64).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let room = |(kind, units): (&HostType, &u32)| {
+            let vms: u64 = sizes.iter().take(*units as usize).sum();
+            Room { host: host(kind), vms_max: Some(u32::try_from(vms).unwrap_or(u32::MAX)), vcpus_max: None }
+        };
+        let rooms: Vec<Room> = self.types.iter().zip(most).map(room).collect();
+        let vms: Vec<Vm> = self.vms[class].iter().flatten().copied().collect();
+        let bound = lower_bound(&needed.tariff, &rooms, &vms, needed.position);
+        bound.map_or(0.0, |amount| needed.money(amount.0) * self.scale)
     }
 }

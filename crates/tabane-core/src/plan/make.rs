@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use tabane_model::{
-    Assumptions, Costs, HostTypes, Lack, LowerBound, Objective, PLAN_VERSION, Plan, PlanNote, PlanPolicy,
-    PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer, Wave, support::Support,
+    Assumptions, Costs, Exhaustion, HostTypes, Lack, LowerBound, Objective, PLAN_VERSION, Plan, PlanNote,
+    PlanPolicy, PlanProduct, PlannedHost, Proof, Reserve, Traces, UnplacedCause, UnplacedServer, Wave,
+    support::Support,
 };
 
 use super::{
@@ -21,6 +22,9 @@ use super::{
     units::Units,
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
+
+/// Where few servers are placed, so many placements are looked at until it is known that none is cheaper.
+pub(super) const EXHAUST_TURNS_MAX: u64 = 1_000_000;
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +48,13 @@ pub fn make(
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
     let begun = Begun::new(traces, request, None)?;
-    let packing = begun.setting.pack_with_licences(&begun.problem, begun.fill, workers, stop)?;
-    begun.plan(Layout::new(packing), now)
+    let (setting, problem) = (&begun.setting, &begun.problem);
+    let packing = setting.pack_with_licences(problem, begun.fill, workers, stop)?;
+    let layout = match setting.exhaust(problem, &packing, begun.fill, EXHAUST_TURNS_MAX, &stop)? {
+        Some((packing, exhausted)) => Layout { exhausted: Some(exhausted), ..Layout::new(packing) },
+        None => Layout::new(packing),
+    };
+    begun.plan(layout, now)
 }
 
 /// What is known before servers have hosts.
@@ -65,12 +74,14 @@ pub(super) struct Layout<'a> {
     pub ids: Vec<String>,
     /// Waves that are over.
     pub done: &'a [Wave],
+    /// Where all packings were tried.
+    pub exhausted: Option<Exhaustion>,
 }
 
 impl Layout<'_> {
     fn new(packing: Packing) -> Self {
         let ids = (1..=packing.hosts.len()).map(host_id).collect();
-        Self { packing, ids, done: &[] }
+        Self { packing, ids, done: &[], exhausted: None }
     }
 }
 
@@ -95,7 +106,7 @@ impl<'a> Begun<'a> {
 
     pub fn plan(mut self, layout: Layout<'_>, now: Timestamp) -> Result<Plan, PlanError> {
         let Request { hosts, policy, costs, products, support } = self.request;
-        let Layout { packing, ids, done } = layout;
+        let Layout { packing, ids, done, exhausted } = layout;
         let kinds = &hosts.host_type;
         // Whatever was looked for, the plan's costs are money.
         self.problem.set_prices(&needs::prices(kinds, Objective::Cost));
@@ -162,7 +173,7 @@ impl<'a> Begun<'a> {
             waves,
             gates: phases::gates(policy),
             unplaced: unplaced(setting, problem, &packing),
-            lower_bound: told_bound(&bound, setting),
+            lower_bound: LowerBound { exhausted, ..told_bound(&bound, setting) },
             predicted_overload_share: self.margin.map(|margin| margin.expected),
             assumptions: Assumptions {
                 host_types: kinds.clone(),
@@ -341,5 +352,6 @@ fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {
         kind: kind.into(),
         certificate,
         cost_certificate,
+        exhausted: None,
     }
 }

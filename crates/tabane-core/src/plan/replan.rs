@@ -60,7 +60,8 @@ pub fn replan(
     }
     let (ids, hosts) =
         ids.into_iter().zip(packing.hosts).filter(|(_, host)| !host.servers.is_empty()).unzip();
-    begun.plan(Layout { packing: Packing { hosts, unplaced: packing.unplaced }, ids, done }, now)
+    let packing = Packing { hosts, unplaced: packing.unplaced };
+    begun.plan(Layout { packing, ids, done, exhausted: None }, now)
 }
 
 /// In units of servers that stay together: one whose members are not together is placed anew.

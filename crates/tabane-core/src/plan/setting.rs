@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use tabane_model::{
-    HostType, Objective, PlanPolicy, PlanProduct, Traces,
+    Exhaustion, HostType, Objective, PlanPolicy, PlanProduct, Traces,
     support::{Support, SupportJudgement, SupportRefusal, SupportRule},
 };
 
@@ -16,9 +16,11 @@ use super::{
     supported,
     units::Units,
 };
-use crate::pack::{Demand, Packing, Problem, construct, improve, lower_bound, settle, total};
+use crate::pack::{
+    Demand, Packing, Problem, SERVERS_MAX, construct, exhaust, improve, lower_bound, settle, total,
+};
 
-/// Attempts at better packings by load alone, before licences are looked at.
+/// Attempts at better packings by load alone, before licences are looked at or all ways are tried.
 const TURNS_BY_LOAD: u64 = 50_000;
 
 pub(super) struct Setting<'a> {
@@ -123,6 +125,38 @@ impl<'a> Setting<'a> {
         Ok(self.units.expand(&packing))
     }
 
+    /// Whether all ways to place these servers may be tried. Who goes to which domain is dealt out beforehand, so with such
+    /// rules not all are.
+    fn is_exhaustible(&self) -> bool {
+        self.policy.objective == Objective::Cost
+            && self.rules.spread.is_empty()
+            && self.units.iter().count() <= SERVERS_MAX
+    }
+
+    /// The cheapest of all packings with the same servers placed, where they are few and cost is the objective. `None` if
+    /// that takes longer than `turns_max` or `stop` says.
+    pub fn exhaust(
+        &self,
+        problem: &Problem,
+        packing: &Packing,
+        fill: f64,
+        turns_max: u64,
+        stop: &dyn Fn(u64, f64) -> bool,
+    ) -> Result<Option<(Packing, Exhaustion)>, PlanError> {
+        if !self.is_exhaustible() {
+            return Ok(None);
+        }
+        let units = self.problem_of_units(problem.demand(), Objective::Cost, fill)?;
+        let packing = self.units.collect(packing);
+        let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
+        let toll = self.licensing.toll(&members, self.traces, &self.servers, self.hosts);
+        let toll = toll.exact(&packing.unplaced);
+        let cost = total(&units, &packing, &toll);
+        let proved = exhaust(&units, packing, &toll, &|turns| turns > turns_max || stop(turns, cost));
+        let told = Exhaustion { cost: proved.least, turns: proved.turns };
+        Ok(proved.is_proved.then(|| (self.units.expand(&proved.packing), told)))
+    }
+
     /// As [`Self::pack`], with what licences cost as part of the objective: of money, or of hosts what is left to choose.
     pub fn pack_with_licences(
         &self,
@@ -131,15 +165,18 @@ impl<'a> Setting<'a> {
         workers: usize,
         stop: &(dyn Fn(u64, f64) -> bool + Sync),
     ) -> Result<Packing, PlanError> {
-        if self.licensing.is_empty() {
+        if self.licensing.is_empty() && !self.is_exhaustible() {
             return self.pack(problem, fill, workers, stop);
         }
         let by_load = |turns: u64, cost: f64| turns > TURNS_BY_LOAD || stop(turns, cost);
         let packing = self.pack(problem, fill, workers, &by_load)?;
+        if self.licensing.is_empty() {
+            return Ok(packing);
+        }
         let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
         let packing = self.units.collect(&packing);
         let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
-        let mut toll = self.licensing.toll(&members, self.traces, &self.servers);
+        let mut toll = self.licensing.toll(&members, self.traces, &self.servers, self.hosts);
         if self.policy.objective == Objective::Hosts {
             // All licences together count less than a host.
             let all = total(&units, &packing, &toll) - packing.cost(units.kinds());

@@ -116,6 +116,10 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     if (is - plan.cost).abs() > 1e-6 * is.abs().max(1.0) {
         faults.push(Fault::Cost { said: plan.cost, is });
     }
+    // Only a plan that is one can be the cheapest.
+    if faults.is_empty() {
+        faults.extend(judge.exhaustion(&packing));
+    }
     faults
 }
 

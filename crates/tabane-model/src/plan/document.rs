@@ -119,6 +119,18 @@ pub struct LowerBound {
     /// Where it is not the cheapest choice of as many hosts: the moment that costs so much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_certificate: Option<Proof>,
+    /// There if the objective is cost and every way to place these few servers was tried or seen to cost no less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted: Option<Exhaustion>,
+}
+
+/// A proof that no placement costs less, which is checked by trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Exhaustion {
+    /// Of hosts in use, and of their licences over the policy's years: what the plan costs, and the least.
+    pub cost: f64,
+    /// Placements of a part of the servers that were looked at.
+    pub turns: u64,
 }
 
 /// A moment and a resource of which there has to be enough, and the dual feasible function that sizes are counted by.

@@ -2,12 +2,42 @@
 
 use tabane_model::{Plan, PlanLicences, Traces};
 
-use super::Fault;
-use crate::plan::tco::tco;
+use super::{Fault, judge::Judge};
+use crate::{
+    pack::Packing,
+    plan::{make::EXHAUST_TURNS_MAX, tco::tco},
+};
 
 /// What was written and read may differ in its last digits, and no more.
 fn near(is: f64, said: f64) -> bool {
     (is - said).abs() <= 1e-6 * is.abs().max(1.0)
+}
+
+impl Judge<'_> {
+    /// Whether there is a cheaper way to place the servers, where it is said that there is none. All are tried again.
+    pub fn exhaustion(&self, packing: &Packing) -> Option<Fault> {
+        let said = self.plan.lower_bound.exhausted?;
+        let in_use: Vec<_> = self.plan.hosts.iter().filter(|host| !host.spare).collect();
+        let prices =
+            in_use.iter().filter_map(|host| self.kind(host)).map(|kind| self.setting.hosts[kind].price);
+        // Those of hosts that stand by do not depend on who is placed where.
+        let bought = self.plan.licences.iter().flat_map(|licences| &licences.products);
+        let bought = bought.flat_map(|product| &product.hosts);
+        let licences = bought.filter(|bought| in_use.iter().any(|host| host.id == bought.host));
+        let is = prices.sum::<f64>() + licences.map(|bought| bought.cost).sum::<f64>();
+        let wrong =
+            |what: String| Some(Fault::Breach(format!("it is said that no placement costs less; {what}")));
+        if !near(is, said.cost) {
+            return wrong(format!("this one costs {is}, not {}", said.cost));
+        }
+        let fill = self.plan.assumptions.fill;
+        match self.setting.exhaust(&self.problem, packing, fill, 2 * EXHAUST_TURNS_MAX, &|_, _| false) {
+            Ok(Some((_, least))) if near(least.cost, is) => None,
+            Ok(Some((_, least))) => wrong(format!("one costs {}", least.cost)),
+            Ok(None) => wrong("that takes longer to see than is allowed".into()),
+            Err(error) => Some(error.into()),
+        }
+    }
 }
 
 /// Costs before and after that do not come of what they are said to come of.
