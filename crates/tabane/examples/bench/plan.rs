@@ -5,6 +5,7 @@
 mod azure;
 mod bitbrains;
 mod calibration;
+mod few;
 mod generated;
 mod held_out;
 mod peers;
@@ -31,6 +32,7 @@ pub fn plan() -> Result<Value> {
     figures.insert("vm_weeks".into(), bitbrains.as_ref().map(bitbrains::weeks).transpose()?.into());
     figures.insert("held_out".into(), bitbrains.as_ref().map(held_out::figures).transpose()?.into());
     figures.insert("calibration".into(), bitbrains.as_ref().map(calibration::figures).transpose()?.into());
+    figures.insert("few".into(), bitbrains.as_ref().map(few::figures).transpose()?.into());
     figures.insert(
         "azure".into(),
         of("azure-packing").map(|folder| azure::figures(&folder)).transpose()?.into(),
