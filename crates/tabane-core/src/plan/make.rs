@@ -7,7 +7,7 @@ use tabane_model::{
 };
 
 use super::{
-    PlanError,
+    PlanError, cpus,
     needs::{self, Resource},
     peaks::peaks,
     phases,
@@ -43,7 +43,8 @@ pub fn make(
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
-    let begun = Begun::new(traces, request, None)?;
+    let hosts = request.hosts.rated(request.policy);
+    let begun = Begun::new(traces, Request { hosts: &hosts, ..request }, None)?;
     let packing = begun.setting.pack_with_licences(&begun.problem, begun.fill, workers, stop)?;
     begun.plan(Layout::new(packing), now)
 }
@@ -121,6 +122,7 @@ impl<'a> Begun<'a> {
         if servers > 0 {
             notes.push(PlanNote::DiskSpaceUnknown { servers });
         }
+        notes.extend(cpus::note(setting));
         let (names, resources) = (setting.names(), &setting.resources);
         let probabilities = risk::probabilities(
             problem.demand(),

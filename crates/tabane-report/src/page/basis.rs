@@ -139,7 +139,8 @@ fn assumptions(plan: &Plan, language: Language) -> Markup {
                 th.number { "W" } th.number { (say("at most", "上限")) } th.number { (say("planned", "計画")) }
             } }
             tbody { @for kind in &plan.assumptions.host_types { tr {
-                td { (kind.name) } td.number { (grouped(f64::from(kind.cpu_mhz), 0)) } td.number { (kind.cpu_cores) }
+                td { (kind.name) }
+                td.number { (grouped(f64::from(kind.cpu_mhz), 0)) @if let Some(index) = kind.cpu_index { " × " (index) } } td.number { (kind.cpu_cores) }
                 td.number { (grouped(f64::from(kind.memory_mib), 0)) }
                 td.number { (shown(kind.disk_gib.map(|v| grouped(f64::from(v), 0)), "–")) }
                 td.number { (shown(kind.disk_kbs.map(|v| grouped(f64::from(v), 0)), "–")) }
