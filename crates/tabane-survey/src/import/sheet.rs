@@ -11,7 +11,11 @@ pub(super) struct Sheet<'a> {
     head: At<'a>,
     columns: Vec<String>,
     rows: Vec<(At<'a>, Vec<String>)>,
+    has_semicolons: bool,
 }
+
+/// Windows PowerShell writes what its objects are before it names the columns.
+const TYPE: &str = "#TYPE ";
 
 pub(super) struct Row<'s, 'a> {
     sheet: &'s Sheet<'a>,
@@ -22,7 +26,10 @@ pub(super) struct Row<'s, 'a> {
 impl<'a> Sheet<'a> {
     /// Of a text with commas or, as spreadsheets of many countries write, semicolons.
     pub fn read(mut lines: Lines<'a>) -> Result<Self> {
-        let head = lines.head()?;
+        let mut head = lines.head()?;
+        if head.text.starts_with(TYPE) {
+            head = lines.head()?;
+        }
         let commas = head.text.matches(',').count();
         let is_semicolons = head.text.matches(';').count() > commas;
         let split = |text: &str| {
@@ -38,7 +45,7 @@ impl<'a> Sheet<'a> {
             }
             rows.push((line.at, row));
         }
-        Self::new(head.at, columns, rows)
+        Ok(Self { has_semicolons: is_semicolons, ..Self::new(head.at, columns, rows)? })
     }
 
     pub fn new(head: At<'a>, columns: Vec<String>, mut rows: Vec<(At<'a>, Vec<String>)>) -> Result<Self> {
@@ -60,7 +67,7 @@ impl<'a> Sheet<'a> {
             }
             row.truncate(all);
         }
-        Ok(Self { head, columns, rows })
+        Ok(Self { head, columns, rows, has_semicolons: false })
     }
 
     /// The place of a column that has one of these names.
@@ -83,6 +90,15 @@ impl<'a> Sheet<'a> {
 impl Row<'_, '_> {
     pub fn text(&self, column: usize) -> &str {
         self.fields[column].trim()
+    }
+
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.sheet.find(&[name])
+    }
+
+    /// Whether fields are told apart by semicolons, as where a comma is in numbers.
+    pub fn has_semicolons(&self) -> bool {
+        self.sheet.has_semicolons
     }
 
     /// The text of a column, if there is such a column.
