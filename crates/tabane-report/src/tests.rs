@@ -66,6 +66,9 @@ fn both_languages_tell_everything() {
             assert!(text.contains(told), "{told}");
         }
     }
+    assert!(english.contains("nothing was measured of web1") && !japanese.contains("nothing was measured"));
+    assert!(japanese.contains("web1 の測定データがありません"));
+    assert!(japanese.contains("換算した CPU") && !japanese.contains("counted as 1"));
     assert!(english.contains("What rises: Software and licences"));
     assert!(english.contains("database becomes dearer by consolidation: 70 EUR instead of 10 EUR."));
     assert!(english.contains("v mail on qemu-kvm is unsupported") && japanese.contains("サポート外"));

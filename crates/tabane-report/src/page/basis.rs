@@ -5,7 +5,7 @@ use tabane_model::{MemoryBasis, Plan, Reserve};
 
 use super::part;
 use crate::{
-    Language,
+    Language, findings,
     language::{grouped, percent, shown},
     words,
 };
@@ -198,7 +198,7 @@ fn data(plan: &Plan, language: Language) -> Markup {
         @if !quality.findings.is_empty() {
             details {
                 summary { (language.counted(quality.findings.len(), "finding", "findings", "件の指摘")) }
-                ul { @for finding in quality.findings.iter().take(FINDINGS_MAX) { li { (finding) } } }
+                ul { @for finding in quality.findings.iter().take(FINDINGS_MAX) { li { (findings::finding(language, finding)) } } }
                 @if quality.findings.len() > FINDINGS_MAX {
                     p.small { (say("The rest is in the plan itself.", "残りは計画ファイルにあります。")) }
                 }
