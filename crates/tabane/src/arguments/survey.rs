@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use tabane_model::Name;
-use tabane_survey::{collect::Target, import::Form};
+use tabane_survey::{collect::Range, import::Form};
 
 use super::{Change, List, Named, NamedChange, snapshot::span};
 
@@ -44,10 +44,10 @@ pub struct SurveyPush {
 
 #[derive(Args)]
 pub struct SurveyRun {
-    /// Servers to look at: [USER@]HOST[:PORT]
+    /// Servers to look at: [USER@]HOST[:PORT], or a subnet: [USER@]10.1.2.0/28[:PORT]
     #[arg(required_unless_present = "list")]
-    pub sources: Vec<Target>,
-    /// A file with a server on each line
+    pub sources: Vec<Range>,
+    /// A file with a server or a subnet on each line
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Folder that the collection is kept in
