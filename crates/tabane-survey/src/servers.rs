@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tabane_model::Source;
 
-use crate::{Error, Place, Result, text};
+use crate::{Error, Place, Result, folder, text};
 
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -12,6 +12,19 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// `mem_cap_mib`, in any order.
 pub fn read(path: &Path) -> Result<Vec<Source>> {
     parse(&text::read(path, FILE_BYTES_MAX)?, path)
+}
+
+/// Servers of `servers.csv`, or of the one in a folder of traces.
+pub fn read_servers(path: &Path) -> Result<Vec<Source>> {
+    if !path.is_dir() {
+        return read(path);
+    }
+    let files = folder::files_of(path)?;
+    let file = folder::SERVERS.iter().find_map(|name| files.get(*name));
+    file.map_or_else(
+        || Err(Error::Folder { folder: path.to_owned(), what: "there is no servers.csv".into() }),
+        |file| read(file),
+    )
 }
 
 fn parse(text: &str, path: &Path) -> Result<Vec<Source>> {

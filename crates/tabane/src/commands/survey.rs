@@ -1,5 +1,6 @@
 //! Surveys are collected here, over SSH, or of what others have measured, and sent to the server if it shall plan.
 
+mod dependencies;
 mod import;
 mod push;
 
@@ -17,7 +18,7 @@ use super::objects;
 use crate::{
     arguments::{SurveyCommand, SurveyExport, SurveyRun},
     context::Context,
-    output::counted,
+    output::{self, counted},
     progress,
 };
 
@@ -25,6 +26,11 @@ pub async fn run(context: &Context, command: SurveyCommand) -> Result<()> {
     match command {
         SurveyCommand::Run(run) => collect_loads(run).await,
         SurveyCommand::Export(export) => tokio::task::spawn_blocking(move || export_traces(&export)).await?,
+        SurveyCommand::Dependencies(arguments) => dependencies::run(context.form()?, &arguments),
+        SurveyCommand::Licences(arguments) => {
+            let servers = tabane_survey::read_servers(&arguments.traces)?;
+            output::say(tabane_survey::licences::proposed(&servers).trim_end())
+        }
         SurveyCommand::Import(arguments) => import::run(context, arguments).await,
         SurveyCommand::Push(push) => push::run(context, &push).await,
         SurveyCommand::List(list) => objects::list::<Survey>(context, &list).await,

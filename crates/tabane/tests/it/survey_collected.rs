@@ -1,4 +1,4 @@
-//! What a run says of subnets, by the command line.
+//! What is made of a collection besides traces, and what a run says of subnets, by the command line.
 
 use std::{path::Path, process::Output};
 
@@ -64,4 +64,124 @@ fn addresses_of_a_subnet_that_do_not_answer_are_told_and_left_out() {
         "{}",
         refused.all_text()
     );
+}
+
+/// Servers of a collection, by their inventories.
+fn collection(folder: &Path, servers: &[(&str, &str)]) {
+    for (name, inventory) in servers {
+        let place = folder.join("survey/servers").join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("inventory.txt"), inventory).unwrap();
+    }
+}
+
+/// Days of two servers that are not busy, with these columns in `servers.csv`.
+fn traces(folder: &Path, head: &str, rows: &[&str]) {
+    let servers: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let name = |row: &str| row.split(',').next().unwrap().to_owned();
+    let values = ",100".repeat(48);
+    let cpu: String = rows.iter().map(|row| format!("{}{values}\n", name(row))).collect();
+    let files = [
+        ("servers.csv", format!("server,cores,cpu_cap_mhz,mem_cap_mib{head}\n{servers}")),
+        ("cpu_mhz.csv", format!("# first_bin_unix=1700000000 step_s=3600 columns=server,v0..v47\n{cpu}")),
+        ("hosts.toml", "[[host_type]]\nname = \"r1\"\ncpu_cores = 16\ncpu_mhz = 40000\nmemory_mib = 65536\nprice = 5000\n".into()),
+    ];
+    files.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
+}
+
+fn plan(folder: &Path, more: &[&str]) -> serde_json::Value {
+    let files =
+        ["plan", "make", "--traces", ".", "--hosts", "hosts.toml", "--time-limit", "2", "--out", "plan.json"];
+    let made = tabane(folder, &[&files[..], more].concat());
+    assert!(made.status.success(), "{}", made.all_text());
+    let proved = tabane(folder, &["plan", "verify", "plan.json", "--traces", "."]);
+    assert!(proved.status.success(), "{}", proved.all_text());
+    serde_json::from_str(&std::fs::read_to_string(folder.join("plan.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn servers_that_talk_to_each_other_are_proposed_to_move_together() {
+    let folder = tempfile::tempdir().unwrap();
+    collection(
+        folder.path(),
+        &[
+            (
+                "web1",
+                "part listening\nLISTEN 0 1 0.0.0.0:443 0.0.0.0:*\npart connections\n0 0 10.0.0.1:50001 10.0.0.2:5432\n",
+            ),
+            (
+                "db1",
+                "part listening\nLISTEN 0 1 0.0.0.0:5432 0.0.0.0:*\npart connections\n0 0 10.0.0.2:5432 10.0.0.1:50001\n",
+            ),
+            ("alone", "part listening\nLISTEN 0 1 0.0.0.0:80 0.0.0.0:*\n"),
+            ("off", ""),
+        ],
+    );
+    let ask = |more: &[&str]| tabane(folder.path(), &[&["survey", "dependencies", "survey"], more].concat());
+    let told = ask(&[]).stdout_text();
+    assert!(told.contains("group-1: db1, web1") && told.contains("nothing is known of off"), "{told}");
+    assert!(told.contains("3 servers, 1 group"), "{told}");
+    let json: serde_json::Value = serde_json::from_str(&ask(&["-o", "json"]).stdout_text()).unwrap();
+    assert_eq!(
+        json["links"][0],
+        serde_json::json!({ "client": "web1", "server": "db1", "port": 5432, "connections": 1 })
+    );
+
+    let policy = ask(&["--toml"]);
+    assert!(policy.status.success());
+    std::fs::write(folder.path().join("policy.toml"), policy.stdout_text()).unwrap();
+    traces(folder.path(), "", &["web1,8,20000,8192", "db1,8,20000,8192", "alone,8,20000,8192"]);
+    let plan = plan(
+        folder.path(),
+        &["--policy", "policy.toml", "--set", "phases.pilot_servers=1", "--set", "phases.wave_servers=2"],
+    );
+    assert_eq!(
+        plan["assumptions"]["policy"]["phases"]["dependency"][0]["servers"],
+        serde_json::json!(["db1", "web1"])
+    );
+    let waves: Vec<Vec<&str>> = plan["waves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|wave| wave["servers"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect())
+        .collect();
+    assert!(waves.iter().any(|wave| wave.contains(&"db1") && wave.contains(&"web1")), "{waves:?}");
+
+    let refused = ask(&["--hub-share", "2"]);
+    assert!(refused.all_text().contains("write a share above 0"), "{}", refused.all_text());
+}
+
+#[test]
+fn licences_are_proposed_and_counted_only_where_it_is_plain_of_what() {
+    let folder = tempfile::tempdir().unwrap();
+    traces(
+        folder.path(),
+        ",os,application",
+        &[
+            "w1,8,20000,8192,Microsoft Windows Server 2022 Standard,Microsoft SQL Server",
+            "r1,8,20000,8192,Red Hat Enterprise Linux 9.4,",
+            "d1,8,20000,8192,Debian GNU/Linux 12,nginx",
+        ],
+    );
+    let proposed = tabane(folder.path(), &["survey", "licences", "."]);
+    assert!(proposed.status.success(), "{}", proposed.all_text());
+    std::fs::write(folder.path().join("policy.toml"), proposed.stdout_text()).unwrap();
+    let catalogues = format!("{}/../../data/licences", env!("CARGO_MANIFEST_DIR"));
+    // There are no prices of RHEL, so somebody has to give them.
+    let prices = "[[price]]\nproduct = \"rhel\"\nedition = \"vm-pair\"\nprice = { amount = \"100.00\", currency = \"USD\", term = \"perpetual\", date = \"2026-01-01\", source = { title = \"offer\", publisher = \"us\", standing = \"knowledge\" } }\n";
+    std::fs::write(folder.path().join("prices.toml"), prices).unwrap();
+    let more = ["--policy", "policy.toml", "--licences", &catalogues, "--prices", "prices.toml"];
+    let made = plan(folder.path(), &more);
+    let products = |plan: &serde_json::Value| -> Vec<String> {
+        let products = plan["licences"]["products"].as_array().unwrap();
+        products.iter().map(|product| product["product"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(products(&made), ["windows-server", "rhel"]);
+    // Whoever has looked which edition it is takes the marks away; the catalogue knows the product.
+    let text = proposed.stdout_text();
+    let entry = text.split("# One of these").nth(1).unwrap().lines().skip(1).take(3);
+    let mut entry: Vec<&str> = entry.map(|line| line.trim_start_matches("# ")).collect();
+    entry.push("editions = [\"core-per-vm\"]");
+    std::fs::write(folder.path().join("policy.toml"), format!("{text}\n{}\n", entry.join("\n"))).unwrap();
+    assert_eq!(products(&plan(folder.path(), &more)), ["windows-server", "rhel", "sql-server-standard"]);
 }
