@@ -37,7 +37,9 @@ pub fn since(planned: &Traces, measured: &Traces, moved: &BTreeMap<&str, f64>) -
             for (bin, value) in measured.of(since, *metric).unwrap_or_default().iter().enumerate() {
                 // Rounded up: rather too much than too little.
                 let value = match metric {
-                    Metric::CpuMhz if *value != NO_SAMPLE => &((f64::from(*value) * ratio).ceil() as u32),
+                    Metric::CpuMhz if *value != NO_SAMPLE => {
+                        &((f64::from(*value) * ratio).ceil() as u32).min(NO_SAMPLE - 1)
+                    }
                     _ => value,
                 };
                 let known = &mut most[moment(measured.grid.first_bin_unix, bin)];

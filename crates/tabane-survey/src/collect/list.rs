@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path};
 
 use super::{
     Target,
-    range::{ADDRESSES_MAX, Range},
+    range::{ADDRESSES_MAX, Range, RangeError},
 };
 use crate::{Error, Place, Result, text};
 
@@ -18,11 +18,18 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub fn add(&mut self, range: Range) {
+    /// Subnets have so many addresses together at most, wherever they were named.
+    pub fn add(&mut self, range: Range) -> std::result::Result<(), RangeError> {
         match range {
             Range::One(target) => self.named.push(target),
-            Range::Subnet(targets) => self.addresses.extend(targets),
+            Range::Subnet(targets) => {
+                self.addresses.extend(targets);
+                if self.addresses.len() > ADDRESSES_MAX as usize {
+                    return Err(RangeError::TooMany);
+                }
+            }
         }
+        Ok(())
     }
 
     /// What the file says besides. What is wrong is told with line and column, in letters.
@@ -39,10 +46,10 @@ impl Sources {
                 place: Place { file: path.to_owned(), line: at + 1, column: Some(column) },
                 what,
             };
-            self.add(entry.parse::<Range>().map_err(|error| wrong(error.to_string()))?);
-            if self.addresses.len() > ADDRESSES_MAX as usize {
-                return Err(wrong(format!("the subnets have more than {ADDRESSES_MAX} addresses together")));
-            }
+            entry
+                .parse()
+                .and_then(|range| self.add(range))
+                .map_err(|error: RangeError| wrong(error.to_string()))?;
         }
         Ok(())
     }
@@ -99,7 +106,7 @@ mod tests {
         let many = "10.0.0.0/20\n10.1.0.0/20\n";
         assert_eq!(
             read(many).unwrap_err(),
-            "./list, line 2, column 1: the subnets have more than 4096 addresses together"
+            "./list, line 2, column 1: the subnets have more than 4096 addresses together: survey them one after the other"
         );
     }
 }

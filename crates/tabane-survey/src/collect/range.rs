@@ -27,6 +27,8 @@ pub enum RangeError {
         "{subnet} has more than {ADDRESSES_MAX} addresses: write /{prefix_min} or a longer prefix, in several lines"
     )]
     TooLarge { subnet: String, prefix_min: u8 },
+    #[error("the subnets have more than {ADDRESSES_MAX} addresses together: survey them one after the other")]
+    TooMany,
     /// More often than not another prefix was meant.
     #[error("{address} is within {subnet}: write {subnet}, or the prefix that you mean")]
     NotItsFirst { address: IpAddr, subnet: String },

@@ -1,5 +1,7 @@
 //! Groups as a piece of a policy, for people to look at before they plan by it.
 
+use tabane_model::Phases;
+
 use super::{Dependencies, Hub, HubKind, Link, groups::service};
 use crate::text::toml_string;
 
@@ -32,6 +34,14 @@ impl Dependencies {
             let more = group.links.len().saturating_sub(LINKS_SHOWN);
             if more > 0 {
                 line(&format!("# and {more} more"));
+            }
+            let most = Phases::default().wave_servers as usize;
+            if group.servers.len() > most {
+                let what = "take servers out, or let phases.wave_servers be as many";
+                line(&format!(
+                    "# {} servers are more than a wave of {most} carries: {what}.",
+                    group.servers.len()
+                ));
             }
             line("[[phases.dependency]]");
             line(&format!("name = \"group-{}\"", at + 1));
@@ -93,6 +103,13 @@ mod tests {
         ] {
             assert!(text.lines().any(|is| is == line), "{line}\n{text}");
         }
+        assert!(!text.contains("a wave"));
+        known.groups[0].servers.extend((0..24).map(|at| format!("more{at}")));
+        assert!(
+            known.policy().contains("# 26 servers are more than a wave of 25 carries"),
+            "{}",
+            known.policy()
+        );
         known.groups.clear();
         assert!(known.policy().contains("No two servers"));
     }

@@ -128,7 +128,7 @@ fn say(bar: &indicatif::ProgressBar, text: &str) {
 /// Who is named, and of subnets who answers.
 async fn targets_of(arguments: &SurveyRun) -> Result<Vec<Target>> {
     let mut sources = Sources::default();
-    arguments.sources.iter().cloned().for_each(|range| sources.add(range));
+    arguments.sources.iter().cloned().try_for_each(|range| sources.add(range))?;
     if let Some(list) = &arguments.list {
         sources.read(list)?;
     }

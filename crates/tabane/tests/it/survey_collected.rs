@@ -57,6 +57,8 @@ fn addresses_of_a_subnet_that_do_not_answer_are_told_and_left_out() {
     let collected: Vec<String> = collected.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert_eq!(collected, [format!("127.0.0.10_{port}")]);
 
+    let many = run(&["127.0.0.0/20", "127.1.0.0/20"]);
+    assert!(many.all_text().contains("more than 4096 addresses together"), "{}", many.all_text());
     std::fs::write(folder.path().join("list"), "127.0.0.1 # this one\n  root@10.0.0.0/8 # all\n").unwrap();
     let refused = run(&["--list", "list"]);
     assert!(
