@@ -1,15 +1,17 @@
 //! Who talks to whom: from the connections that servers had while they were surveyed, what has to move together.
 //!
 //! ```text
-//!  inventory.txt of each server ─► sockets: ports that it listens on, connections ─► links: client, server, port
+//!  inventory.txt of each server, memory of those before ─► sockets: ports that it listens on, connections
+//!     ─► links: client, server, port
 //!     ─► hubs: services of nearly everybody, clients of nearly everybody ─► groups of those that talk to each other otherwise
 //! ```
 //!
 //! Invariants: what a server says is foreign input, bounded and parsed without panics. A connection is looked at once, though
-//! both its ends tell of it. Nothing is known of a connection that was not there at the moment that a server was looked at.
+//! both its ends tell of it. Nothing is known of a connection that was not there at a moment that a server was looked at.
 
 mod groups;
 mod links;
+pub(crate) mod memory;
 mod policy;
 mod sockets;
 
@@ -63,7 +65,9 @@ pub fn dependencies(collection: &Path, hub_share: f64) -> Result<Dependencies> {
         let said = if file.is_file() { text::read(&file, INVENTORY_BYTES_MAX)? } else { String::new() };
         let parts = parts(&said);
         let of = |part: &str| parts.get(part).map(Vec::as_slice).unwrap_or_default();
-        let sockets = Sockets::read(&name, of("listening"), of("connections"));
+        let before = memory::remembered(&folder.join(&name))?;
+        let connections: Vec<&str> = of("connections").iter().copied().chain(before.lines()).collect();
+        let sockets = Sockets::read(&name, of("listening"), &connections);
         if sockets.is_empty() { silent.push(name) } else { known.push((name, sockets)) }
     }
     Ok(judged(&known, silent, hub_share))
@@ -118,6 +122,15 @@ mod tests {
         assert_eq!((told.links.as_slice(), told.hubs.len()), ([link].as_slice(), 0));
         assert_eq!(told.groups.len(), 1);
         assert_eq!(told.groups[0].servers, ["db1", "web1"]);
+        // What was there at another time is remembered.
+        let place = folder.path().join(SERVERS).join("alone");
+        memory::remember(
+            &place,
+            "part listening\nLISTEN 0 1 *:80 *:*\npart connections\n0 0 10.0.0.3:40001 10.0.0.1:443\n",
+        )
+        .unwrap();
+        let told = dependencies(folder.path(), HUB_SHARE).unwrap();
+        assert_eq!(told.groups[0].servers, ["alone", "db1", "web1"]);
         assert!(dependencies(&folder.path().join("nowhere"), HUB_SHARE).is_err());
     }
 }

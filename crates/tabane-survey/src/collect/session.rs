@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{Counters, Inventory, Recording, Sample, Target, counters::LINES_MAX};
-use crate::{Error, Result, replace};
+use crate::{Error, Result, dependencies::memory::remember, replace};
 
 pub(crate) const SERVERS: &str = "servers";
 pub(crate) const INVENTORY: &str = "inventory.txt";
@@ -109,6 +109,7 @@ impl Session {
             Err(_) => return Ok(Err(format!("no answer in {} s", INVENTORY_TIMEOUT.as_secs()))),
         };
         replace(&self.place.join(INVENTORY), &text)?;
+        remember(&self.place, &text)?;
         (self.tell)(&self.target, Progress::Reached { inventory: Box::new(inventory) });
         Ok(Ok(()))
     }

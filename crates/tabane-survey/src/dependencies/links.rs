@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::sockets::Sockets;
+use super::{memory::FORGOTTEN, sockets::Sockets};
 
 /// One server talks to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct Link {
     /// Who listens.
     pub server: String,
     pub port: u16,
-    /// That were there at the same time.
+    /// That were there when the servers were looked at last; 0 if only before.
     pub connections: u32,
 }
 
@@ -51,14 +51,20 @@ pub(super) fn linked(known: &[(String, Sockets)]) -> (Vec<Link>, Vec<String>) {
         }
     }
     let mut counts: BTreeMap<(usize, usize, u16), u32> = BTreeMap::new();
+    let mut past: BTreeSet<(usize, usize, u16)> = BTreeSet::new();
     for (client, server) in &connections {
         let owner = |end: &SocketAddr| owners.get(&end.ip()).copied().flatten();
         if let (Some(from), Some(to)) = (owner(client), owner(server))
             && from != to
         {
-            *counts.entry((from, to, server.port())).or_default() += 1;
+            let link = (from, to, server.port());
+            match client.port() {
+                FORGOTTEN => _ = past.insert(link),
+                _ => *counts.entry(link).or_default() += 1,
+            }
         }
     }
+    past.into_iter().for_each(|link| _ = counts.entry(link).or_insert(0));
     let link = |((from, to, port), connections): ((usize, usize, u16), u32)| Link {
         client: known[from].0.clone(),
         server: known[to].0.clone(),
@@ -108,6 +114,17 @@ mod tests {
         let b = server("b", &["*:81"], &["172.17.0.1:81 10.0.0.1:50000", "10.0.0.2:50000 10.0.0.1:80"]);
         assert_eq!(told(&[a.clone(), b.clone()]), ["b → a:80 1"]);
         assert_eq!(linked(&[a, b]).1, ["172.17.0.1"]);
+    }
+
+    #[test]
+    fn what_was_there_before_is_a_link_and_no_further_connection() {
+        let web = server(
+            "web",
+            &[],
+            &["10.0.0.1:50000 10.0.0.2:5432", "10.0.0.1:0 10.0.0.2:5432", "10.0.0.1:0 10.0.0.2:8080"],
+        );
+        let db = server("db", &["*:5432", "*:8080"], &["10.0.0.2:5432 10.0.0.1:0"]);
+        assert_eq!(told(&[web, db]), ["web → db:5432 1", "web → db:8080 0"]);
     }
 
     #[test]

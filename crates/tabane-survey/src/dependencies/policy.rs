@@ -12,7 +12,7 @@ impl Dependencies {
     /// `[[phases.dependency]]` for each group, as `policy.toml` has it.
     pub fn policy(&self) -> String {
         let mut text = String::from(
-            "# Servers that were seen to talk to each other. Each server was looked at for a moment: what talks once a night is not here.\n\
+            "# Servers that were seen to talk to each other. Each was looked at for moments: what talks once a night is not here.\n\
              # Take out what does not have to move together, and give the groups names of your own.\n",
         );
         let mut line = |line: &str| {
@@ -59,8 +59,13 @@ impl std::fmt::Display for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { client, server, port, connections } = self;
         let of = service(*port);
-        let (space, s) = (if of.is_empty() { "" } else { " " }, if *connections == 1 { "" } else { "s" });
-        write!(f, "{client} to {server}, port {port}{space}{of}: {connections} connection{s}")
+        let space = if of.is_empty() { "" } else { " " };
+        write!(f, "{client} to {server}, port {port}{space}{of}: ")?;
+        match connections {
+            0 => f.write_str("seen before"),
+            1 => f.write_str("1 connection"),
+            _ => write!(f, "{connections} connections"),
+        }
     }
 }
 
@@ -110,6 +115,8 @@ mod tests {
             "{}",
             known.policy()
         );
+        let past = Link { connections: 0, ..link };
+        assert_eq!(past.to_string(), "web1 to db\"1, port 636 LDAPS: seen before");
         known.groups.clear();
         assert!(known.policy().contains("No two servers"));
     }
