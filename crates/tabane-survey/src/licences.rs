@@ -51,7 +51,7 @@ const RULES: [Rule; 8] = [
         patterns: &["os=*red hat enterprise*", "os=rhel*"],
         except: &[],
         products: &["rhel"],
-        check: "which subscriptions there are: for pairs of VMs or for hosts, and of which service level",
+        check: "which subscriptions there are: for pairs of VMs or for hosts, and of which service level; give their prices (--prices), since no catalogue has them",
         standing: Standing::Needs,
     },
     Rule {
