@@ -10,6 +10,7 @@
 //! what it says, not by what made it.
 
 mod compare;
+mod cpus;
 mod licences;
 mod make;
 mod needs;
@@ -32,6 +33,7 @@ mod verify;
 use thiserror::Error;
 
 pub use compare::compare;
+pub use cpus::moved;
 pub use make::{Request, make};
 pub use replan::replan;
 pub use review::review;

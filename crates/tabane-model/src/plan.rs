@@ -1,6 +1,7 @@
 //! The forms of a consolidation plan: what hosts there may be, what is accepted, and what came of it.
 
 mod costs;
+mod cpu;
 mod document;
 mod hosts;
 mod licences;
@@ -13,6 +14,7 @@ mod rules;
 mod schema;
 
 pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
+pub use cpu::{CpuIndex, CpuRating, CpuTable};
 pub use document::{
     Assumptions, DataQuality, Exhaustion, Failover, LowerBound, PLAN_VERSION, Plan, PlanCurve, PlanResource,
     PlannedHost, Proof, Takeover, ThinTrace, UnplacedServer,
@@ -21,7 +23,7 @@ pub use hosts::{HostType, HostTypes};
 pub use licences::{
     HostLicences, LicenceNeed, LicencePacks, LicencePosition, PlanLicences, PlanProduct, ProductLicences,
 };
-pub use note::{Lack, PlanNote, UnplacedCause};
+pub use note::{CpuModel, Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
 pub(crate) use pattern::fits;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};

@@ -10,6 +10,7 @@
 
 mod chart;
 mod csv;
+mod findings;
 mod language;
 mod page;
 mod words;

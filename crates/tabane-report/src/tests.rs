@@ -34,10 +34,11 @@ fn plan(server: &str, host: &str) -> Plan {
             "positions": [{"item": "software", "before": 50.0, "after": 90.0}, {"item": "power", "before": 50.0, "after": 50.0}],
             "cumulative": [{"year": 0, "before": 0.0, "after": 20.0}, {"year": 1, "before": 100.0, "after": 140.0}],
             "not_stated": ["training"]},
-        "assumptions": {"host_types": [{"name": "small", "cpu_cores": 8, "cpu_mhz": 10_000, "memory_mib": 16_384, "price": 10.0}],
+        "assumptions": {"host_types": [{"name": "small", "cpu_cores": 8, "cpu_mhz": 10_000, "cpu_index": 1.19, "memory_mib": 16_384, "price": 10.0}],
             "policy": {}, "fill": 0.85, "resources": ["cpu_mhz", "memory_mib"],
             "notes": [{"kind": "vendor_support"}, {"kind": "no_margin", "expected_share": 0.02},
-                      {"kind": "not_absorbed", "failures": 2, "host": host}, {"kind": "too_short", "days_min": 4}]},
+                      {"kind": "not_absorbed", "failures": 2, "host": host}, {"kind": "too_short", "days_min": 4},
+                      {"kind": "cpu_indices", "known": [{"model": "E5-2690 v3", "index": 0.91, "servers": 2}], "unknown": ["VIA"], "unnamed": 1, "hosts": ["small"]}]},
         "data_quality": {"first_bin_unix": 1_700_000_000, "step_s": 300, "bins": 3, "servers": 3, "servers_measured": 3,
             "missing_share": 0.1, "thin": [{"server": server, "days_measured": 1.5, "missing_share": 0.3, "days_wanted": 7.9}], "findings": [format!("nothing was measured of {server}")]},
     });
@@ -49,12 +50,25 @@ fn both_languages_tell_everything() {
     let plan = plan("web1", "host-001");
     let (english, japanese) = (html(&plan, Language::English), html(&plan, Language::Japanese));
     for text in [&english, &japanese] {
-        for told in
-            ["web1", "web2", "host-001", "spare-001", "90,000", "81 %", "2023-11-14 22:18 UTC", "85 %"]
-        {
+        for told in [
+            "web1",
+            "web2",
+            "host-001",
+            "spare-001",
+            "90,000",
+            "81 %",
+            "2023-11-14 22:18 UTC",
+            "85 %",
+            "10,000 × 1.19",
+            "E5-2690 v3 × 0.91",
+            "VIA",
+        ] {
             assert!(text.contains(told), "{told}");
         }
     }
+    assert!(english.contains("nothing was measured of web1") && !japanese.contains("nothing was measured"));
+    assert!(japanese.contains("web1 の測定データがありません"));
+    assert!(japanese.contains("換算した CPU") && !japanese.contains("counted as 1"));
     assert!(english.contains("What rises: Software and licences"));
     assert!(english.contains("database becomes dearer by consolidation: 70 EUR instead of 10 EUR."));
     assert!(english.contains("v mail on qemu-kvm is unsupported") && japanese.contains("サポート外"));

@@ -81,6 +81,26 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::DiskSpaceUnknown { servers } => format!(
             "{servers} 台のサーバーのディスク使用量が分からず、0 として計算しました。servers.csv の disk_gib に記入してください。"
         ),
+        PlanNote::CpuIndices { known, unknown, unnamed, hosts } => {
+            let mut text = String::from("CPU は、CPU 表の基準 CPU の MHz に換算しています。");
+            if !known.is_empty() {
+                let told = known.iter().map(|cpu| {
+                    let model = if cpu.model.is_empty() { "指定値" } else { &cpu.model };
+                    format!("{model} × {}（{} 台）", cpu.index, cpu.servers)
+                });
+                text.push_str(&format!("換算した CPU: {}。", told.collect::<Vec<_>>().join("、")));
+            }
+            if !unknown.is_empty() {
+                text.push_str(&format!("表にないため 1 とした CPU: {}。", unknown.join("、")));
+            }
+            if *unnamed > 0 {
+                text.push_str(&format!("{unnamed} 台のサーバーは CPU が分からず、1 としました。"));
+            }
+            if !hosts.is_empty() {
+                text.push_str(&format!("CPU が分からず 1 としたホストの種類: {}。", hosts.join("、")));
+            }
+            text
+        }
         PlanNote::NotAbsorbed { failures: 1, host } => {
             format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))
         }

@@ -12,9 +12,13 @@
 //! bounded, and parsed without panics. A sample is stamped by our clock, not by the source's. What was recorded is never
 //! written again: a collection that is cut short goes on with the next sample, and the gap is seen.
 
+mod applications;
 mod counters;
 mod export;
 mod inventory;
+mod list;
+mod probe;
+mod range;
 mod rates;
 mod recording;
 mod session;
@@ -23,6 +27,11 @@ mod target;
 pub use counters::Counters;
 pub use export::{Exported, export};
 pub use inventory::Inventory;
+pub(crate) use inventory::parts;
+pub use list::Sources;
+pub use probe::probe;
+pub use range::{Range, RangeError};
 pub use recording::{Recording, Sample};
+pub(crate) use session::{INVENTORY, INVENTORY_BYTES_MAX, SERVERS};
 pub use session::{Options, Progress, collect};
 pub use target::{Target, TargetError};

@@ -11,7 +11,7 @@ use tabane_model::{Finding, Grid, Metric, NO_SAMPLE, Traces};
 use crate::{Error, Matrix, Result, matrix, servers};
 
 const SUFFIXES: [&str; 2] = [".csv", ".csv.gz"];
-const SERVERS: [&str; 2] = ["servers", "vms"];
+pub(crate) const SERVERS: [&str; 2] = ["servers", "vms"];
 
 /// Reads a folder.
 pub fn read_folder(folder: &Path) -> Result<Traces> {

@@ -12,6 +12,7 @@
 //! Invariants: a form only says what its files say; whether a sample can be, which bins it belongs to, and what is odd about
 //! it is judged in one place, the stream. What cannot be is left out and told. A bin without a sample stays without one.
 
+mod amount;
 mod azure_migrate;
 mod bitbrains;
 mod devices;
@@ -20,6 +21,7 @@ mod form;
 mod hardware;
 #[cfg(test)]
 mod hostile;
+mod inventory;
 mod lines;
 mod perfmon;
 mod planetlab;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tabane_model::Source;
 
-use crate::{Error, Place, Result, text};
+use crate::{Error, Place, Result, folder, text};
 
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -12,6 +12,19 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// `mem_cap_mib`, in any order.
 pub fn read(path: &Path) -> Result<Vec<Source>> {
     parse(&text::read(path, FILE_BYTES_MAX)?, path)
+}
+
+/// Servers of `servers.csv`, or of the one in a folder of traces.
+pub fn read_servers(path: &Path) -> Result<Vec<Source>> {
+    if !path.is_dir() {
+        return read(path);
+    }
+    let files = folder::files_of(path)?;
+    let file = folder::SERVERS.iter().find_map(|name| files.get(*name));
+    file.map_or_else(
+        || Err(Error::Folder { folder: path.to_owned(), what: "there is no servers.csv".into() }),
+        |file| read(file),
+    )
 }
 
 fn parse(text: &str, path: &Path) -> Result<Vec<Source>> {
@@ -105,6 +118,25 @@ fn quoted(field: &str) -> String {
     }
 }
 
+/// Whether a line ends within quotes, so that its last field goes on in the next one.
+pub fn is_open(line: &str) -> bool {
+    // As `fields` sees it: a quote within a field that has none before is a letter of it.
+    let (mut quoted, mut is_empty) = (false, true);
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                is_empty = false;
+            }
+            '"' if quoted || is_empty => quoted = !quoted,
+            ',' if !quoted => is_empty = true,
+            _ => is_empty = false,
+        }
+    }
+    quoted
+}
+
 /// The fields of a line, as RFC 4180 has them; one that was quoted may have commas and doubled quotes.
 pub fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
@@ -140,6 +172,17 @@ mod tests {
         let labels = vec![("note".into(), "a, \"b\"".into())];
         let web = Source { name: "web1".into(), cores: 4, cpu_cap_mhz: 9601, mem_cap_mib: 8192, labels };
         assert_eq!(servers, [web]);
+    }
+
+    #[test]
+    fn a_line_is_open_where_its_last_field_goes_on() {
+        for open in ["a,\"b", "\"a", "\"a\"\"", "a,\"b,c", "\"a\",\""] {
+            assert!(is_open(open), "{open}");
+        }
+        // Also where a quote is a letter, as of 19 inches.
+        for whole in ["", "a,b", "\"a\",b", "19\" rack,b", "\"a\"\"b\"", "\"a,b\"", "\"\""] {
+            assert!(!is_open(whole), "{whole}");
+        }
     }
 
     #[test]

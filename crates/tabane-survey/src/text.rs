@@ -73,6 +73,19 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
+/// As a string of TOML (1.0.0, basic strings).
+pub(crate) fn toml_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => quoted.push_str(&format!("\\u{:04X}", letter as u32)),
+            letter => quoted.push(letter),
+        }
+    }
+    quoted + "\""
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

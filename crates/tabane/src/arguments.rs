@@ -22,7 +22,7 @@ pub use plan::{
     PlanReview, PlanTry, PlanVerify, ReportLanguage,
 };
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
-pub use survey::{SurveyCommand, SurveyExport, SurveyImport, SurveyPush, SurveyRun};
+pub use survey::{SurveyCommand, SurveyDependencies, SurveyExport, SurveyImport, SurveyPush, SurveyRun};
 pub use template::{FlavorCommand, FlavorCreate, TemplateCommand, TemplateCreate};
 pub use wave::{WaveCommand, WaveReviewed};
 

@@ -1480,6 +1480,29 @@ export interface components {
              */
             years: number;
         };
+        /** @description CPUs that do as much with a MHz of a core. */
+        CpuIndex: {
+            /**
+             * Format: double
+             * @description What a core does with a MHz, of what a core of the reference does with it.
+             */
+            index: number;
+            /** @description Names of models as `/proc/cpuinfo` and servers.csv (`cpu_model`) have them, with `*` for anything. */
+            models: string[];
+            /** @description What they are called together. */
+            name: string;
+            /** @description Who says so, and where. */
+            source?: string;
+        };
+        /** @description Servers with a CPU of this name. */
+        CpuModel: {
+            /** Format: double */
+            index: number;
+            /** @description Empty where servers state an index and no model. */
+            model: string;
+            /** Format: int32 */
+            servers: number;
+        };
         DataQuality: {
             bins: number;
             findings: string[];
@@ -1831,10 +1854,17 @@ export interface components {
             /** @description As licence catalogues name it. */
             cpu_family?: string;
             /**
+             * Format: double
+             * @description What a core does with a MHz, of what one of the reference does; goes before `cpu_model`.
+             */
+            cpu_index?: number | null;
+            /**
              * Format: int32
              * @description All cores together.
              */
             cpu_mhz: number;
+            /** @description As `/proc/cpuinfo` has it, to be looked up in the table of CPUs. */
+            cpu_model?: string | null;
             /**
              * Format: int32
              * @description Space for disks of VMs.
@@ -2560,10 +2590,23 @@ export interface components {
             kind: "disk_space_unknown";
             /** Format: int32 */
             servers: number;
+        } | {
+            hosts: string[];
+            /** @enum {string} */
+            kind: "cpu_indices";
+            known: components["schemas"]["CpuModel"][];
+            unknown: string[];
+            /** Format: int32 */
+            unnamed: number;
         };
         /** @enum {string} */
         PlanPhase: "pending" | "making" | "ready" | "failed";
         PlanPolicy: {
+            /**
+             * @description What CPUs do with a MHz; the first that matches a model counts.
+             * @default []
+             */
+            cpu: components["schemas"]["CpuIndex"][];
             /**
              * Format: double
              * @description Servers that were measured for fewer days are not planned for.

@@ -8,7 +8,7 @@ use tabane_model::{
 };
 
 use super::{
-    PlanError,
+    PlanError, cpus,
     needs::{self, Resource},
     peaks::peaks,
     phases,
@@ -47,7 +47,8 @@ pub fn make(
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
-    let begun = Begun::new(traces, request, None)?;
+    let hosts = request.hosts.rated(request.policy);
+    let begun = Begun::new(traces, Request { hosts: &hosts, ..request }, None)?;
     let (setting, problem) = (&begun.setting, &begun.problem);
     let packing = setting.pack_with_licences(problem, begun.fill, workers, stop)?;
     let layout = match setting.exhaust(problem, &packing, begun.fill, EXHAUST_TURNS_MAX, &stop)? {
@@ -132,6 +133,7 @@ impl<'a> Begun<'a> {
         if servers > 0 {
             notes.push(PlanNote::DiskSpaceUnknown { servers });
         }
+        notes.extend(cpus::note(setting));
         let (names, resources) = (setting.names(), &setting.resources);
         let probabilities = risk::probabilities(
             problem.demand(),

@@ -23,7 +23,7 @@ pub(super) struct Resource {
 const CPU: Resource = Resource {
     name: "cpu_mhz",
     metrics: &[Metric::CpuMhz],
-    of_host: |host| Some(host.cpu_mhz),
+    of_host: |host| Some(host.cpu_reference_mhz()),
     constant: None,
     growth: |growth| growth.cpu_percent,
 };
@@ -122,7 +122,8 @@ pub(super) fn resources(
     Ok(resources)
 }
 
-/// The needs of these servers, in bins `bins` of the time line, grown and with what the hypervisor takes.
+/// The needs of these servers, in bins `bins` of the time line, grown and with what the hypervisor takes; CPU in MHz of
+/// the reference of the policy's table of CPUs.
 pub(super) fn demand(
     traces: &Traces,
     servers: &[usize],
@@ -130,13 +131,25 @@ pub(super) fn demand(
     policy: &PlanPolicy,
     bins: std::ops::Range<usize>,
 ) -> Demand {
+    demand_on(traces, servers, resources, policy, bins, &|server| policy.cpu_of_server(server).index())
+}
+
+/// The same of servers that have run on CPUs of which `cpu_index` says what they do with a MHz.
+pub(super) fn demand_on(
+    traces: &Traces,
+    servers: &[usize],
+    resources: &[Resource],
+    policy: &PlanPolicy,
+    bins: std::ops::Range<usize>,
+    cpu_index: &dyn Fn(&Source) -> f64,
+) -> Demand {
     let counts: Vec<usize> = resources.iter().map(|r| if r.is_measured() { bins.len() } else { 1 }).collect();
     let mut builder = DemandBuilder::new(&counts, servers.len());
     for server in servers {
         let source = &traces.servers[*server];
         let of = |resource: &Resource| {
             let mut needs = measured(traces, *server, resource, policy.gaps, bins.clone());
-            let more = More::of(source, resource, policy);
+            let more = More::of(source, resource, policy, cpu_index);
             needs.iter_mut().for_each(|need| *need = more.than(*need));
             needs
         };
@@ -180,10 +193,18 @@ struct More {
 const MILLION: u64 = 1_000_000;
 
 impl More {
-    fn of(server: &Source, resource: &Resource, policy: &PlanPolicy) -> Self {
+    fn of(
+        server: &Source,
+        resource: &Resource,
+        policy: &PlanPolicy,
+        cpu_index: &dyn Fn(&Source) -> f64,
+    ) -> Self {
         let overhead = policy.overhead.iter().find(|o| o.servers.iter().any(|p| p.matches(server)));
         let times = |percent: f64| 1.0 + percent / 100.0;
         let mut factor = times((resource.growth)(&policy.growth));
+        if resource.name == CPU.name {
+            factor *= cpu_index(server);
+        }
         let mut besides = 0;
         if let Some(overhead) = overhead {
             match resource.name {

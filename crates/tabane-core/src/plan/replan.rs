@@ -27,6 +27,8 @@ pub fn replan(
     if let Some(fault) = types.faults().0.into_iter().chain(plan.assumptions.policy.faults().0).next() {
         return Err(PlanError::Assumption(format!("{}: {}", fault.field, fault.message)));
     }
+    let hosts = request.hosts.rated(request.policy);
+    let request = Request { hosts: &hosts, ..request };
     let done = &plan.waves[..done.min(plan.waves.len())];
     let begun = Begun::new(traces, request, Some(plan.assumptions.fill.min(request.policy.fill_max)))?;
     let names = begun.setting.names();

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{
     Gaps, HostTypes, JudgedGate, MemoryBasis, Metric, NO_SAMPLE, Plan, PlanPolicy, Review, ReviewedHost,
-    ReviewedPeak, Traces, Verdict,
+    ReviewedPeak, Source, Traces, Verdict,
 };
 
-use super::{PlanError, needs, peaks::peaks, risk};
+use super::{PlanError, cpus, needs, peaks::peaks, risk};
 use crate::pack::{Packed, Packing};
 
 const DAY_S: f64 = 86_400.0;
@@ -62,8 +62,11 @@ pub fn review(
         gaps: Gaps::P95,
         ..plan.assumptions.policy.clone()
     };
-    let then = Loads::new(plan, &moved, planned, &plan.assumptions.policy)?;
-    let since = Loads::new(plan, &moved, measured, &as_measured)?;
+    let on = cpus::on_hosts(plan);
+    let before = |server: &Source| plan.assumptions.policy.cpu_of_server(server).index();
+    let now = |server: &Source| on.get(server.name.as_str()).copied().unwrap_or(1.0);
+    let then = Loads::new(plan, &moved, planned, &plan.assumptions.policy, &before)?;
+    let since = Loads::new(plan, &moved, measured, &as_measured, &now)?;
     let hosts: Vec<ReviewedHost> = then
         .peaks
         .iter()
@@ -129,6 +132,7 @@ impl Loads {
         moved: &BTreeSet<&str>,
         traces: &Traces,
         policy: &PlanPolicy,
+        cpu_index: &dyn Fn(&Source) -> f64,
     ) -> Result<Self, PlanError> {
         let kinds = &plan.assumptions.host_types;
         let mut resources = needs::resources(traces, kinds, policy)?;
@@ -155,7 +159,8 @@ impl Loads {
                 names.push(host.id.clone());
             }
         }
-        let demand = needs::demand(traces, &servers, &resources, policy, 0..traces.grid.bins);
+        let bins = 0..traces.grid.bins;
+        let demand = needs::demand_on(traces, &servers, &resources, policy, bins, cpu_index);
         let of = |(host, name): (&Packed, &String)| {
             let told = peaks(&demand, host, &kinds[host.kind], &resources).0;
             let told = told.into_iter().map(|peak| (peak.resource, peak.share)).collect();

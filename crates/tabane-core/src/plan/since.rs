@@ -1,8 +1,8 @@
 //! Loads to go on planning with: those that were planned with, and what was measured of servers since they moved.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use tabane_model::{NO_SAMPLE, Traces};
+use tabane_model::{Metric, NO_SAMPLE, Traces};
 
 use super::PlanError;
 
@@ -13,8 +13,8 @@ const WEEK_S: u32 = 7 * 86_400;
 /// what follows keeps the time line, so that servers still meet as they did.
 ///
 /// A planned overhead of the hypervisor comes on top of what was measured, though that has it already: too much rather than
-/// too little.
-pub fn since(planned: &Traces, measured: &Traces, moved: &BTreeSet<&str>) -> Result<Traces, PlanError> {
+/// too little. `moved` says besides how many MHz of a server's old CPU one of its new one is.
+pub fn since(planned: &Traces, measured: &Traces, moved: &BTreeMap<&str, f64>) -> Result<Traces, PlanError> {
     let step_s = planned.grid.step_s;
     if measured.grid.step_s != step_s || !WEEK_S.is_multiple_of(step_s) {
         return Err(PlanError::Steps { planned: step_s, measured: measured.grid.step_s });
@@ -26,13 +26,22 @@ pub fn since(planned: &Traces, measured: &Traces, moved: &BTreeSet<&str>) -> Res
     };
     let mut combined = planned.clone();
     let bins = planned.grid.bins;
-    for (at, server) in planned.servers.iter().enumerate().filter(|(_, s)| moved.contains(s.name.as_str())) {
+    for (at, server, ratio) in
+        planned.servers.iter().enumerate().filter_map(|(at, s)| Some((at, s, *moved.get(s.name.as_str())?)))
+    {
         let Some(since) = measured.servers.iter().position(|known| known.name == server.name) else {
             continue;
         };
         for (metric, rows) in &mut combined.series {
             let mut most = vec![None; moments];
             for (bin, value) in measured.of(since, *metric).unwrap_or_default().iter().enumerate() {
+                // Rounded up: rather too much than too little.
+                let value = match metric {
+                    Metric::CpuMhz if *value != NO_SAMPLE => {
+                        &((f64::from(*value) * ratio).ceil() as u32).min(NO_SAMPLE - 1)
+                    }
+                    _ => value,
+                };
                 let known = &mut most[moment(measured.grid.first_bin_unix, bin)];
                 if *value != NO_SAMPLE {
                     *known = Some(known.map_or(*value, |known: u32| known.max(*value)));

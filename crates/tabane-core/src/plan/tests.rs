@@ -10,6 +10,7 @@ use tabane_model::{
 
 use super::*;
 
+mod cpus;
 mod licences;
 mod replan;
 mod review;
@@ -51,6 +52,8 @@ fn hosts() -> HostTypes {
         name: name.into(),
         cpu_cores: 8,
         cpu_mhz,
+        cpu_model: None,
+        cpu_index: None,
         memory_mib,
         disk_gib: None,
         disk_kbs: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{CpuRating, PlanPolicy, cpu};
 use crate::Faults;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -21,6 +22,12 @@ pub struct HostType {
     pub cpu_cores: u32,
     /// All cores together.
     pub cpu_mhz: u32,
+    /// As `/proc/cpuinfo` has it, to be looked up in the table of CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// What a core does with a MHz, of what one of the reference does; goes before `cpu_model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_index: Option<f64>,
     pub memory_mib: u32,
     /// Space for disks of VMs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +66,25 @@ fn x86() -> String {
     "x86".into()
 }
 
+impl HostType {
+    /// All cores together, in MHz of the reference; rounded down, rather too little than too much.
+    pub fn cpu_reference_mhz(&self) -> u32 {
+        (f64::from(self.cpu_mhz) * self.cpu_index.unwrap_or(1.0)) as u32
+    }
+}
+
 impl HostTypes {
+    /// The same with what a policy's table of CPUs says of their models, so that nothing has to be looked up again.
+    pub fn rated(&self, policy: &PlanPolicy) -> Self {
+        let mut rated = self.clone();
+        for host in &mut rated.host_type {
+            if let CpuRating::Listed { index, .. } = policy.cpu_of_host(host) {
+                host.cpu_index = Some(index);
+            }
+        }
+        rated
+    }
+
     /// Everything that is wrong.
     pub fn faults(&self) -> Faults {
         let mut faults = Faults::default();
@@ -82,6 +107,9 @@ impl HostTypes {
             }
             if host.cpu_mhz == 0 || host.memory_mib == 0 {
                 faults.add(field("cpu_mhz"), "a host without CPU or memory carries nothing", "state both");
+            }
+            if let Some(index) = host.cpu_index {
+                cpu::index_fault(field("cpu_index"), index, &mut faults);
             }
             for (name, value) in [("price", host.price), ("watts", host.watts)] {
                 if !(0.0..=1e12).contains(&value) {

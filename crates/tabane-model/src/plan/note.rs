@@ -24,6 +24,18 @@ pub enum PlanNote {
     Thin { servers: u32 },
     /// Of so many servers nobody knows what space they take on disks: they count as none.
     DiskSpaceUnknown { servers: u32 },
+    /// MHz of CPUs count by what the CPUs do with them: these were known, these not, and of so many servers nobody says what
+    /// they have. `hosts` are types of hosts of which nothing is known. What is not known counts as the reference.
+    CpuIndices { known: Vec<CpuModel>, unknown: Vec<String>, unnamed: u32, hosts: Vec<String> },
+}
+
+/// Servers with a CPU of this name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CpuModel {
+    /// Empty where servers state an index and no model.
+    pub model: String,
+    pub index: f64,
+    pub servers: u32,
 }
 
 impl std::fmt::Display for PlanNote {
@@ -60,6 +72,27 @@ impl std::fmt::Display for PlanNote {
                 "Disk space of {} is not known and counts as none: state it as disk_gib in servers.csv.",
                 if *servers == 1 { "one server".into() } else { format!("{servers} servers") }
             ),
+            Self::CpuIndices { known, unknown, unnamed, hosts } => {
+                f.write_str("CPU is counted in MHz of the reference of the table of CPUs.")?;
+                for (at, cpu) in known.iter().enumerate() {
+                    let before = if at == 0 { " Known: " } else { "; " };
+                    let model = if cpu.model.is_empty() { "stated" } else { &cpu.model };
+                    write!(f, "{before}{model} × {} ({})", cpu.index, cpu.servers)?;
+                }
+                f.write_str(if known.is_empty() { " No server's CPU is known." } else { "." })?;
+                if !unknown.is_empty() {
+                    write!(f, " Not in the table, counted as 1: {}.", unknown.join("; "))?;
+                }
+                match unnamed {
+                    0 => {}
+                    1 => f.write_str(" One server does not say what CPU it has, and counts as 1.")?,
+                    _ => write!(f, " {unnamed} servers do not say what CPU they have, and count as 1.")?,
+                }
+                if !hosts.is_empty() {
+                    write!(f, " Types of hosts without a known CPU, counted as 1: {}.", hosts.join(", "))?;
+                }
+                Ok(())
+            }
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("any host");
                 match failures {

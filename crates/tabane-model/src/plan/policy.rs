@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Growth, KeepApart, KeepTogether, LicenceNeed, LicencePosition, Overhead, Phases, Pin, ServerPattern,
-    licences,
+    CpuIndex, Growth, KeepApart, KeepTogether, LicenceNeed, LicencePosition, Overhead, Phases, Pin,
+    ServerPattern, cpu, licences,
     rules::{groups, patterns, percents},
 };
 use crate::{Faults, support::SupportRule};
@@ -46,6 +46,9 @@ pub struct PlanPolicy {
     pub growth: Growth,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overhead: Vec<Overhead>,
+    /// What CPUs do with a MHz; the first that matches a model counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpu: Vec<CpuIndex>,
     pub phases: Phases,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub licence: Vec<LicenceNeed>,
@@ -113,6 +116,7 @@ impl Default for PlanPolicy {
             pin: Vec::new(),
             growth: Growth::default(),
             overhead: Vec::new(),
+            cpu: Vec::new(),
             phases: Phases::default(),
             licence: Vec::new(),
             licence_position: LicencePosition::default(),
@@ -158,6 +162,7 @@ impl PlanPolicy {
             patterns(&format!("overhead[{at}].servers"), &overhead.servers, &mut faults);
             percents(&format!("overhead[{at}].cpu_percent"), overhead.cpu_percent, &mut faults);
         }
+        cpu::faults_of(&self.cpu, &mut faults);
         self.phases.faults(&mut faults);
         licences::faults(&self.licence, self.licence_years, &mut faults);
         faults

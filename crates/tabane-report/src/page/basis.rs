@@ -5,7 +5,7 @@ use tabane_model::{MemoryBasis, Plan, Reserve};
 
 use super::part;
 use crate::{
-    Language,
+    Language, findings,
     language::{grouped, percent, shown},
     words,
 };
@@ -139,7 +139,8 @@ fn assumptions(plan: &Plan, language: Language) -> Markup {
                 th.number { "W" } th.number { (say("at most", "上限")) } th.number { (say("planned", "計画")) }
             } }
             tbody { @for kind in &plan.assumptions.host_types { tr {
-                td { (kind.name) } td.number { (grouped(f64::from(kind.cpu_mhz), 0)) } td.number { (kind.cpu_cores) }
+                td { (kind.name) }
+                td.number { (grouped(f64::from(kind.cpu_mhz), 0)) @if let Some(index) = kind.cpu_index { " × " (index) } } td.number { (kind.cpu_cores) }
                 td.number { (grouped(f64::from(kind.memory_mib), 0)) }
                 td.number { (shown(kind.disk_gib.map(|v| grouped(f64::from(v), 0)), "–")) }
                 td.number { (shown(kind.disk_kbs.map(|v| grouped(f64::from(v), 0)), "–")) }
@@ -197,7 +198,7 @@ fn data(plan: &Plan, language: Language) -> Markup {
         @if !quality.findings.is_empty() {
             details {
                 summary { (language.counted(quality.findings.len(), "finding", "findings", "件の指摘")) }
-                ul { @for finding in quality.findings.iter().take(FINDINGS_MAX) { li { (finding) } } }
+                ul { @for finding in quality.findings.iter().take(FINDINGS_MAX) { li { (findings::finding(language, finding)) } } }
                 @if quality.findings.len() > FINDINGS_MAX {
                     p.small { (say("The rest is in the plan itself.", "残りは計画ファイルにあります。")) }
                 }

@@ -81,10 +81,12 @@ pub fn export(collection: &Path, to: &Path, step_s: u32) -> Result<Exported> {
 }
 
 fn as_server(name: &str, inventory: &Inventory, cpu_cap_mhz: u32) -> tabane_model::Source {
-    let Inventory { cores, mem_mib, os, cpu_model, firmware, vendor, disk_bytes, .. } = inventory;
+    let Inventory { cores, mem_mib, os, cpu_model, firmware, vendor, disk_bytes, application, .. } =
+        inventory;
     let disk_bytes = disk_bytes.to_string();
     let labels = [
         ("os", os),
+        ("application", application),
         ("cpu_model", cpu_model),
         ("firmware", firmware),
         ("vendor", vendor),

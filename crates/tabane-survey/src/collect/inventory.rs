@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::applications;
+
 /// What the plan needs of it, and what people want to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -17,6 +19,8 @@ pub struct Inventory {
     pub vendor: String,
     /// Bytes of all disks.
     pub disk_bytes: u64,
+    /// What was recognised of what runs on it, with `;` between.
+    pub application: String,
 }
 
 const TEXT_CHARS_MAX: usize = 200;
@@ -56,12 +60,14 @@ impl Inventory {
             firmware: plain(part("firmware").first().unwrap_or(&"")),
             vendor: plain(&part("vendor").join(" ")),
             disk_bytes: sectors.fold(0u64, |sum, sectors| sum.saturating_add(sectors.saturating_mul(512))),
+            application: applications::recognise(part("packages"), part("services"), part("listening")),
         };
         (cores > 0).then_some(inventory)
     }
 }
 
-fn parts(text: &str) -> BTreeMap<&str, Vec<&str>> {
+/// What is behind each line `part NAME`, by that name.
+pub(crate) fn parts(text: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut present = "";
     for line in text.lines() {
@@ -88,10 +94,12 @@ mod tests {
         let text = "part kernel\nLinux 6.1.0 x86_64\npart hostname\nweb1\npart os\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n\
             part cpu\nprocessor\t: 0\nmodel name\t: AMD EPYC\ncpu MHz\t\t: 2400.5\nprocessor\t: 1\ncpu MHz\t\t: 1200\n\
             part memory\nMemTotal:        2048001 kB\npart frequency\n3200000\npart firmware\nuefi\n\
-            part disks\nsda 2097152\nloop0 99\npart end\n";
+            part disks\nsda 2097152\nloop0 99\n\
+            part packages\nmssql-server 16.0\npart end\n";
         let inventory = Inventory::parse(text).unwrap();
         assert_eq!((inventory.cores, inventory.core_mhz, inventory.mem_mib), (2, 3_200, 2_001));
         assert_eq!(inventory.os, "Debian GNU/Linux 12");
+        assert_eq!(inventory.application, "Microsoft SQL Server");
         assert_eq!((inventory.firmware.as_str(), inventory.disk_bytes), ("uefi", 1 << 30));
         assert_eq!(Inventory::parse("part cpu\n"), None);
         assert_eq!(Inventory::parse(""), None);

@@ -15,15 +15,15 @@ use tokio::{
 };
 
 use super::{Counters, Inventory, Recording, Sample, Target, counters::LINES_MAX};
-use crate::{Error, Result, replace};
+use crate::{Error, Result, dependencies::memory::remember, replace};
 
-pub(super) const SERVERS: &str = "servers";
-pub(super) const INVENTORY: &str = "inventory.txt";
+pub(crate) const SERVERS: &str = "servers";
+pub(crate) const INVENTORY: &str = "inventory.txt";
 pub(super) const SAMPLES: &str = "samples.txt";
 
 const SAMPLE: &str = include_str!("sample.sh");
 const INVENTORY_SCRIPT: &str = include_str!("inventory.sh");
-const INVENTORY_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const INVENTORY_BYTES_MAX: u64 = 16 << 20;
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(120);
 const LINE_BYTES_MAX: u64 = 4_096;
 const WAIT_MIN: Duration = Duration::from_secs(5);
@@ -109,6 +109,7 @@ impl Session {
             Err(_) => return Ok(Err(format!("no answer in {} s", INVENTORY_TIMEOUT.as_secs()))),
         };
         replace(&self.place.join(INVENTORY), &text)?;
+        remember(&self.place, &text)?;
         (self.tell)(&self.target, Progress::Reached { inventory: Box::new(inventory) });
         Ok(Ok(()))
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    azure_migrate, bitbrains, lines::Lines, perfmon, planetlab, prometheus, rvtools, sar, sheet::Sheet,
-    spreadsheet, stream::Stream,
+    azure_migrate, bitbrains, inventory, lines::Lines, perfmon, planetlab, prometheus, rvtools, sar,
+    sheet::Sheet, spreadsheet, stream::Stream,
 };
 use crate::{Result, text};
 
@@ -18,10 +18,12 @@ pub enum Form {
     Prometheus,
     Rvtools,
     AzureMigrate,
+    VmwareInventory,
+    HypervInventory,
 }
 
 impl Form {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Bitbrains,
         Self::Planetlab,
         Self::Sar,
@@ -29,6 +31,8 @@ impl Form {
         Self::Prometheus,
         Self::Rvtools,
         Self::AzureMigrate,
+        Self::VmwareInventory,
+        Self::HypervInventory,
     ];
 
     /// As on the command line.
@@ -41,19 +45,21 @@ impl Form {
             Self::Prometheus => "prometheus",
             Self::Rvtools => "rvtools",
             Self::AzureMigrate => "azure-migrate",
+            Self::VmwareInventory => "vmware-inventory",
+            Self::HypervInventory => "hyperv-inventory",
         }
     }
 
     /// Whether its files have no loads over time, but what there is.
     pub fn is_inventory(self) -> bool {
-        matches!(self, Self::Rvtools | Self::AzureMigrate)
+        matches!(self, Self::Rvtools | Self::AzureMigrate | Self::VmwareInventory | Self::HypervInventory)
     }
 
     /// The most that a file may be unpacked. What is taken apart in memory grows there.
     pub(super) fn file_bytes_max(self) -> u64 {
         match self {
             Self::Prometheus => 512 << 20,
-            Self::Rvtools | Self::AzureMigrate => 64 << 20,
+            _ if self.is_inventory() => 64 << 20,
             _ => 1 << 30,
         }
     }
@@ -89,6 +95,8 @@ impl Form {
             Self::Prometheus => prometheus::read(lines, stream),
             Self::Rvtools => rvtools::read(&Sheet::read(lines)?, stream),
             Self::AzureMigrate => azure_migrate::read(&Sheet::read(lines)?, stream),
+            Self::VmwareInventory => inventory::vmware(&Sheet::read(lines)?, stream),
+            Self::HypervInventory => inventory::hyper_v(&Sheet::read(lines)?, stream),
         }
     }
 }

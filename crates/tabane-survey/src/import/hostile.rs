@@ -21,6 +21,9 @@ const PROMETHEUS: &str = "{\"status\":\"success\",\"data\":{\"resultType\":\"mat
     \"values\":[[86400,\"0\"],[86460,\"30\"]]}]}}";
 const RVTOOLS: &str = "VM,Powerstate,Template,CPUs,Memory\nweb1,poweredOn,False,4,\"16,384\"\n";
 const AZURE: &str = "*Server name,*Cores,*Memory (In MB),CPU utilization percentage\nweb1,4,8192,45\n";
+const VMWARE: &str = "#TYPE Selected.VM\r\nName;NumCpu;MemoryGB;ProvisionedSpaceGB;Guest\r\nweb1;4;0,5;104,228;web1:Windows\r\n";
+const HYPER_V: &str =
+    "VMName,ProcessorCount,MemoryStartup,MemoryAssigned,Generation\nweb1,2,1073741824,0,2\n";
 
 fn seed(form: Form) -> &'static [u8] {
     match form {
@@ -31,6 +34,8 @@ fn seed(form: Form) -> &'static [u8] {
         Form::Prometheus => PROMETHEUS.as_bytes(),
         Form::Rvtools => RVTOOLS.as_bytes(),
         Form::AzureMigrate => AZURE.as_bytes(),
+        Form::VmwareInventory => VMWARE.as_bytes(),
+        Form::HypervInventory => HYPER_V.as_bytes(),
     }
 }
 

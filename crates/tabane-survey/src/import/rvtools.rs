@@ -18,6 +18,7 @@ const LABELS: [(&str, &[&str]); 6] = [
     ("datacenter", &["datacenter"]),
 ];
 const DISK_MIB: [&str; 3] = ["total disk capacity mib", "provisioned mib", "provisioned mb"];
+const USED_MIB: [&str; 2] = ["in use mib", "in use mb"];
 const ACTIVE_MIB: [&str; 1] = ["active memory"];
 
 pub(super) fn read(sheet: &Sheet, stream: &mut Stream) -> Result<()> {
@@ -42,7 +43,10 @@ pub(super) fn read(sheet: &Sheet, stream: &mut Stream) -> Result<()> {
             stream.label(server, label, said.unwrap_or_default());
         }
         if let Some(mib) = row.number_of(&DISK_MIB)? {
-            stream.label(server, "disk_bytes", &format!("{:.0}", mib * f64::from(1 << 20)));
+            stream.label(server, "disk_gib", &format!("{:.0}", (mib / 1_024.0).ceil()));
+        }
+        if let Some(mib) = row.number_of(&USED_MIB)? {
+            stream.label(server, "disk_used_gib", &format!("{:.0}", (mib / 1_024.0).ceil()));
         }
         if let Some(mib) = row.number_of(&ACTIVE_MIB)?.filter(|mib| *mib > 0.0) {
             stream.label(server, "momentary_mem_mib", &format!("{:.0}", mib.ceil()));
@@ -72,10 +76,10 @@ mod tests {
 
     #[test]
     fn vms_are_read_and_templates_left_out() {
-        let text = "VM,Powerstate,Template,CPUs,Memory,Active Memory,Provisioned MiB,OS according to the configuration file,\
+        let text = "VM,Powerstate,Template,CPUs,Memory,Active Memory,Provisioned MiB,In Use MiB,OS according to the configuration file,\
             OS according to the VMware Tools\n\
-            web1,poweredOn,False,4,\"16,384\",512,1024,Debian 10,Debian 12\ngold,poweredOff,True,2,4096,0,1,x,\n\
-            db1,poweredOff,False,8,8192,0,2,SLES 15,\n";
+            web1,poweredOn,False,4,\"16,384\",512,\"51,300\",1025,Debian 10,Debian 12\ngold,poweredOff,True,2,4096,0,1,1,x,\n\
+            db1,poweredOff,False,8,8192,0,,,SLES 15,\n";
         let binned = read(text).unwrap();
         let known: Vec<(&str, u32, u32, u32)> =
             binned.servers.iter().map(|s| (s.name.as_str(), s.cores, s.cpu_cap_mhz, s.mem_cap_mib)).collect();
@@ -85,7 +89,8 @@ mod tests {
         };
         assert_eq!(label(0, "os"), Some("Debian 12"));
         assert_eq!(label(1, "os"), Some("SLES 15"));
-        assert_eq!(label(0, "disk_bytes"), Some("1073741824"));
+        assert_eq!((binned.servers[0].disk_gib(), label(0, "disk_used_gib")), (Some(51), Some("2")));
+        assert_eq!(binned.servers[1].disk_gib(), None);
         let kinds: Vec<(Kind, &str)> = binned.findings.iter().map(|f| (f.kind, f.server.as_str())).collect();
         assert_eq!(kinds, [(Kind::LeftOut, "gold"), (Kind::Averages, "web1")]);
     }

@@ -1,17 +1,25 @@
 //! A table whose first line names its columns, as inventories are: of a CSV file, or of a spreadsheet.
 
 use super::lines::{At, Lines};
-use crate::{Error, Result, servers::fields};
+use crate::{
+    Error, Result,
+    servers::{fields, is_open},
+};
 
 const COLUMNS_MAX: usize = 4_096;
 pub(super) const ROWS_MAX: usize = 200_000;
+const LINES_OF_ROW_MAX: usize = 1_000;
 
 /// Rows that have as many fields as there are columns.
 pub(super) struct Sheet<'a> {
     head: At<'a>,
     columns: Vec<String>,
     rows: Vec<(At<'a>, Vec<String>)>,
+    has_semicolons: bool,
 }
+
+/// Windows PowerShell writes what its objects are before it names the columns.
+const TYPE: &str = "#TYPE ";
 
 pub(super) struct Row<'s, 'a> {
     sheet: &'s Sheet<'a>,
@@ -22,23 +30,35 @@ pub(super) struct Row<'s, 'a> {
 impl<'a> Sheet<'a> {
     /// Of a text with commas or, as spreadsheets of many countries write, semicolons.
     pub fn read(mut lines: Lines<'a>) -> Result<Self> {
-        let head = lines.head()?;
-        let commas = head.text.matches(',').count();
-        let is_semicolons = head.text.matches(';').count() > commas;
-        let split = |text: &str| {
-            if is_semicolons { fields(&text.replace(',', "\u{1}").replace(';', ",")) } else { fields(text) }
+        let mut head = lines.head()?;
+        if head.text.starts_with(TYPE) {
+            head = lines.head()?;
+        }
+        let is_semicolons = head.text.matches(';').count() > head.text.matches(',').count();
+        let commas = |text: &str| {
+            if is_semicolons { text.replace(',', "\u{1}").replace(';', ",") } else { text.to_owned() }
         };
         let plain = |field: String| if is_semicolons { field.replace('\u{1}', ",") } else { field };
-        let columns = split(head.text);
+        let columns = fields(&commas(head.text));
         let mut rows = Vec::new();
         while let Some(line) = lines.next()? {
-            let row: Vec<String> = split(line.text).into_iter().map(plain).collect();
+            let mut text = commas(line.text);
+            // Notes have several lines, within quotes.
+            for _ in 0..LINES_OF_ROW_MAX {
+                if !is_open(&text) {
+                    break;
+                }
+                let next =
+                    lines.next()?.ok_or_else(|| line.at.wrong("a quote of the line has no end".into()))?;
+                text = text + " " + &commas(next.text);
+            }
+            let row: Vec<String> = fields(&text).into_iter().map(plain).collect();
             if rows.len() == ROWS_MAX {
                 return Err(Error::TooLarge { file: line.at.file.into(), limit: format!("{ROWS_MAX} rows") });
             }
             rows.push((line.at, row));
         }
-        Self::new(head.at, columns, rows)
+        Ok(Self { has_semicolons: is_semicolons, ..Self::new(head.at, columns, rows)? })
     }
 
     pub fn new(head: At<'a>, columns: Vec<String>, mut rows: Vec<(At<'a>, Vec<String>)>) -> Result<Self> {
@@ -60,7 +80,7 @@ impl<'a> Sheet<'a> {
             }
             row.truncate(all);
         }
-        Ok(Self { head, columns, rows })
+        Ok(Self { head, columns, rows, has_semicolons: false })
     }
 
     /// The place of a column that has one of these names.
@@ -83,6 +103,15 @@ impl<'a> Sheet<'a> {
 impl Row<'_, '_> {
     pub fn text(&self, column: usize) -> &str {
         self.fields[column].trim()
+    }
+
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.sheet.find(&[name])
+    }
+
+    /// Whether fields are told apart by semicolons, as where a comma is in numbers.
+    pub fn has_semicolons(&self) -> bool {
+        self.sheet.has_semicolons
     }
 
     /// The text of a column, if there is such a column.
@@ -146,6 +175,19 @@ mod tests {
             assert_eq!(row.text(column), "a,b");
             assert_eq!(row.count(sheet.need(&["cpus"]).unwrap()).unwrap(), 16_384);
         }
+    }
+
+    #[test]
+    fn a_field_in_quotes_may_have_several_lines() {
+        let read = |text: &'static str| -> Result<Vec<String>> {
+            let sheet = sheet(text)?;
+            let (name, cpus) = (sheet.need(&["name"])?, sheet.need(&["cpus"])?);
+            Ok(sheet.rows().map(|row| format!("{} {}", row.text(name), row.text(cpus))).collect())
+        };
+        assert_eq!(read("name,note,cpus\na,\"first\n\nlast, \"\"x\"\"\",4\nb,,2\n").unwrap(), ["a 4", "b 2"]);
+        assert_eq!(read("name;note;cpus\n\"a\";\"x;\ny\";\"4\"\nb;19\" rack;2\n").unwrap(), ["a 4", "b 2"]);
+        let told = read("name,note,cpus\na,1,2\nb,\"never,4\nc,1,2\n").unwrap_err().to_string();
+        assert_eq!(told, "a.csv, line 3: a quote of the line has no end");
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct PlanBasis {
     /// Support matrices, or folders of them: what vendors support on which hypervisor
     #[arg(long, value_name = "FILE|FOLDER")]
     pub support: Vec<PathBuf>,
+    /// Tables of what CPUs do with a MHz, or folders of them, your own first: the first that knows a CPU counts
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub cpus: Vec<PathBuf>,
     /// Look for better plans so many seconds at most, whatever the policy says
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u32>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use tabane_model::Name;
-use tabane_survey::{collect::Target, import::Form};
+use tabane_survey::{collect::Range, dependencies::HUB_SHARE, import::Form};
 
 use super::{Change, List, Named, NamedChange, snapshot::span};
 
@@ -14,6 +14,10 @@ pub enum SurveyCommand {
     Run(SurveyRun),
     /// Write what was collected as a folder of traces that plans are made from
     Export(SurveyExport),
+    /// Say who talks to whom by what was collected, and what has to move together
+    Dependencies(SurveyDependencies),
+    /// Propose licences for a policy, from what the servers of traces seem to run
+    Licences(SurveyLicences),
     /// Make a folder of traces of what other tools have measured
     Import(SurveyImport),
     /// Send a folder of traces to the server, which makes plans of it; goes on where it was cut short
@@ -44,10 +48,10 @@ pub struct SurveyPush {
 
 #[derive(Args)]
 pub struct SurveyRun {
-    /// Servers to look at: [USER@]HOST[:PORT]
+    /// Servers to look at: [USER@]HOST[:PORT], or a subnet: [USER@]10.1.2.0/28[:PORT]
     #[arg(required_unless_present = "list")]
-    pub sources: Vec<Target>,
-    /// A file with a server on each line
+    pub sources: Vec<Range>,
+    /// A file with a server or a subnet on each line
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Folder that the collection is kept in
@@ -77,6 +81,30 @@ pub struct SurveyExport {
     /// Length of a bin of the traces, in seconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub bin: u32,
+}
+
+#[derive(Args)]
+pub struct SurveyDependencies {
+    /// Folder of the collection
+    pub collection: PathBuf,
+    /// As a piece of policy.toml
+    #[arg(long)]
+    pub toml: bool,
+    /// What at least this share of the others talks to, as to a directory, joins nobody
+    #[arg(long, value_name = "SHARE", default_value_t = HUB_SHARE, value_parser = share)]
+    pub hub_share: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "write a share above 0, at most 1, such as 0.5".into())
+}
+
+#[derive(Args)]
+pub struct SurveyLicences {
+    /// Folder of traces, or a servers.csv
+    #[arg(value_name = "FOLDER")]
+    pub traces: PathBuf,
 }
 
 #[derive(Args)]

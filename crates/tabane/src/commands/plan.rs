@@ -103,6 +103,7 @@ fn read_basis(files: &PlanBasis) -> Result<Basis> {
     sound(&files.hosts, hosts.faults())?;
     let mut policy = policy::read(files.policy.as_deref(), &files.set)?;
     sound(files.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
+    policy.cpu.extend(catalogues::cpus(&files.cpus)?);
     let costs: Option<Costs> = files.costs.as_deref().map(read_toml).transpose()?;
     if let (Some(path), Some(costs)) = (&files.costs, &costs) {
         sound(path, costs.faults())?;

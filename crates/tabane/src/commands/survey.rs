@@ -1,33 +1,36 @@
 //! Surveys are collected here, over SSH, or of what others have measured, and sent to the server if it shall plan.
 
+mod dependencies;
 mod import;
 mod push;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tabane_model::Survey;
-use tabane_survey::collect::{self, Options, Progress, Target};
+use tabane_survey::collect::{self, Options, Progress, Sources, Target};
 
 use super::objects;
 use crate::{
     arguments::{SurveyCommand, SurveyExport, SurveyRun},
     context::Context,
-    output::counted,
+    output::{self, counted},
     progress,
 };
-
-const LIST_BYTES_MAX: u64 = 16 << 20;
 
 pub async fn run(context: &Context, command: SurveyCommand) -> Result<()> {
     match command {
         SurveyCommand::Run(run) => collect_loads(run).await,
         SurveyCommand::Export(export) => tokio::task::spawn_blocking(move || export_traces(&export)).await?,
+        SurveyCommand::Dependencies(arguments) => dependencies::run(context.form()?, &arguments),
+        SurveyCommand::Licences(arguments) => {
+            let servers = tabane_survey::read_servers(&arguments.traces)?;
+            output::say(tabane_survey::licences::proposed(&servers).trim_end())
+        }
         SurveyCommand::Import(arguments) => import::run(context, arguments).await,
         SurveyCommand::Push(push) => push::run(context, &push).await,
         SurveyCommand::List(list) => objects::list::<Survey>(context, &list).await,
@@ -54,15 +57,7 @@ impl Known {
 }
 
 async fn collect_loads(arguments: SurveyRun) -> Result<()> {
-    let mut targets = arguments.sources;
-    if let Some(list) = &arguments.list {
-        targets.extend(read_list(list)?);
-    }
-    targets.sort();
-    targets.dedup();
-    if targets.is_empty() {
-        bail!("there is no server to look at: name them, or put them into the file, one a line");
-    }
+    let targets = targets_of(&arguments).await?;
     let mut names: Vec<String> = targets.iter().map(Target::name).collect();
     names.sort();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -130,13 +125,56 @@ fn say(bar: &indicatif::ProgressBar, text: &str) {
     if bar.is_hidden() { eprintln!("{text}") } else { bar.println(text) }
 }
 
-/// A server on each line; empty lines, and what is behind a `#`, count nothing.
-fn read_list(path: &Path) -> Result<Vec<Target>> {
-    let text = tabane_survey::read_text(path, LIST_BYTES_MAX)?;
-    let lines =
-        text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or("").trim()));
-    let lines = lines.filter(|(_, line)| !line.is_empty());
-    lines.map(|(at, line)| line.parse().with_context(|| format!("{}, line {at}", path.display()))).collect()
+/// Who is named, and of subnets who answers.
+async fn targets_of(arguments: &SurveyRun) -> Result<Vec<Target>> {
+    let mut sources = Sources::default();
+    arguments.sources.iter().cloned().try_for_each(|range| sources.add(range))?;
+    if let Some(list) = &arguments.list {
+        sources.read(list)?;
+    }
+    let Sources { named: mut targets, addresses } = sources.sorted();
+    if !addresses.is_empty() {
+        let bar = progress::bar("survey");
+        bar.set_message(format!("asking {} of subnets who answers", addresses_of(addresses.len())));
+        let (there, silent) = collect::probe(addresses, arguments.ssh_config.as_deref()).await;
+        bar.finish_and_clear();
+        for line in silence(&silent) {
+            eprintln!("{line}");
+        }
+        targets.extend(there);
+        targets.sort();
+    }
+    if targets.is_empty() {
+        bail!(
+            "there is no server to look at: name servers that answer, or put them into the file, one a line"
+        );
+    }
+    Ok(targets)
+}
+
+fn addresses_of(count: usize) -> String {
+    if count == 1 { "1 address".into() } else { format!("{count} addresses") }
+}
+
+/// Addresses that do not answer, by why: they are left out, and looked at again by the next run.
+fn silence(silent: &[(Target, String)]) -> Vec<String> {
+    const SHOWN: usize = 16;
+    let mut by_why: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (target, why) in silent {
+        by_why.entry(why).or_default().push(target.to_string());
+    }
+    let told = |(why, targets): (&str, Vec<String>)| {
+        let more = targets.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown = targets[..targets.len().min(SHOWN)].join(", ");
+        let left = if targets.len() == 1 {
+            "does not answer and is left out"
+        } else {
+            "do not answer and are left out"
+        };
+        format!("{} {left} ({why}): {shown}{more}", addresses_of(targets.len()))
+    };
+    by_why.into_iter().map(told).collect()
 }
 
 fn export_traces(arguments: &SurveyExport) -> Result<()> {

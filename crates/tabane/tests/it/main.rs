@@ -35,6 +35,7 @@ mod medium;
 mod plan;
 mod planning;
 mod sshd;
+mod survey_collected;
 mod survey_import;
 mod terminal;
 mod world;

@@ -201,6 +201,67 @@ fn licences_are_planned_by_the_catalogues_that_ship() {
 }
 
 #[test]
+fn mhz_count_by_the_table_of_cpus_that_ships_and_by_ones_own_before_it() {
+    let folder = folder();
+    let table = format!("{}/../../data/cpus", env!("CARGO_MANIFEST_DIR"));
+    let servers = std::fs::read_to_string(folder.path().join("servers.csv")).unwrap();
+    let model = "Intel(R) Xeon(R) CPU E5-2690 v3 @ 2.60GHz";
+    let labelled: String = servers
+        .lines()
+        .enumerate()
+        .map(|(at, line)| format!("{line},{}\n", if at == 0 { "cpu_model" } else { model }))
+        .collect();
+    std::fs::write(folder.path().join("servers.csv"), labelled).unwrap();
+    let files = ["--traces", ".", "--hosts", "hosts.toml", "--policy", "policy.toml", "--out", "plan.json"];
+    let plan = |more: &[&str]| tabane(folder.path(), &[&["make"], &files[..], more].concat());
+    assert!(!plan(&[]).all_text().contains("MHz of the reference"));
+    let made = plan(&["--cpus", &table]);
+    let told = made.stdout_text();
+    assert!(told.contains(&format!("Known: {model} × 0.91 (10).")), "{}", made.all_text());
+    assert!(told.contains("Types of hosts without a known CPU, counted as 1: r1."), "{told}");
+    assert!(verify(folder.path()).status.success(), "{}", verify(folder.path()).all_text());
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join(path)).unwrap()).unwrap()
+    };
+    let peak = || read("plan.json")["hosts"][0]["peaks"][0]["share"].as_f64().unwrap();
+    // 15,000 and nine times 300 MHz, each times 0.91, of 40,000.
+    assert!((peak() - 17_700.0 * 0.91 / 40_000.0).abs() < 1e-4, "{}", peak());
+
+    let own = "as_of = \"2026-01-01\"\nreference = \"ours\"\n[[cpu]]\nname = \"measured here\"\nmodels = [\"*2690 v3*\"]\nindex = 0.333333333333\n";
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let typed = format!("{HOSTS}cpu_model = \"AMD EPYC 7763 64-Core Processor\"\n");
+    std::fs::write(folder.path().join("hosts.toml"), typed).unwrap();
+    let made = plan(&["--cpus", "own.toml", "--cpus", &table]);
+    assert!(made.stdout_text().contains("× 0.333333333333 (10)"), "{}", made.all_text());
+    assert!((peak() - 17_700.0 / 3.0 / (40_000.0 * 1.19)).abs() < 1e-3, "{}", peak());
+    assert_eq!(read("plan.json")["assumptions"]["host_types"][0]["cpu_index"], 1.19);
+    assert!(verify(folder.path()).status.success(), "{}", verify(folder.path()).all_text());
+    // A policy without a table leaves the plan's, by which its hosts are rated.
+    let again = ["replan", "plan.json", "--traces", ".", "--policy", "policy.toml", "--out", "next.json"];
+    let again = tabane(folder.path(), &again);
+    assert!(again.status.success(), "{}", again.all_text());
+    assert_eq!(
+        read("next.json")["assumptions"]["policy"]["cpu"],
+        read("plan.json")["assumptions"]["policy"]["cpu"]
+    );
+    let proved = tabane(folder.path(), &["verify", "next.json", "--traces", "."]);
+    assert!(proved.status.success(), "{}", proved.all_text());
+    // Whoever changes a factor afterwards is found out.
+    let mut changed = read("plan.json");
+    changed["assumptions"]["policy"]["cpu"][0]["index"] = 0.3.into();
+    std::fs::write(folder.path().join("plan.json"), changed.to_string()).unwrap();
+    assert!(!verify(folder.path()).status.success());
+
+    std::fs::write(folder.path().join("own.toml"), own.replace("0.333333333333", "-1")).unwrap();
+    let refused = plan(&["--cpus", "own.toml"]);
+    assert!(
+        refused.all_text().contains("own.toml: cpu[0].index: no number from 0.05 to 20"),
+        "{}",
+        refused.all_text()
+    );
+}
+
+#[test]
 fn support_is_judged_by_the_matrix_that_ships() {
     let folder = folder();
     let matrix = format!("{}/../../data/support", env!("CARGO_MANIFEST_DIR"));

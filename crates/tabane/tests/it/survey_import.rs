@@ -319,3 +319,37 @@ fn real_planetlab_files_give_what_their_percentages_are() {
     }
     eprintln!("{} cells are equal; {}", matrix.values.len(), told.stdout_text());
 }
+
+#[test]
+fn an_inventory_of_powershell_says_what_the_servers_of_a_trace_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let vms = "#TYPE Selected.VMware.VimAutomation.ViCore.Impl.V1.VM.UniversalVirtualMachineImpl\r\n\"Name\";\"NumCpu\";\"MemoryGB\";\
+        \"ProvisionedSpaceGB\";\"Notes\";\"Guest\"\r\n\"web1\";\"4\";\"8\";\"100,25\";\"of the shop;\r\nask Anna\";\"web1:Debian GNU/Linux 12 (64-bit)\"\r\n";
+    let wide: Vec<u8> =
+        std::iter::once(0xfeff).chain(vms.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    write(folder.path(), "vms.csv", wide);
+    let inventory =
+        import(folder.path(), &["vmware-inventory", "vms.csv", "--core-mhz", "2500", "--to", "inventory"]);
+    assert!(inventory.status.success(), "{}", inventory.all_text());
+    let servers = std::fs::read_to_string(folder.path().join("inventory/servers.csv")).unwrap();
+    assert_eq!(
+        servers,
+        "server,cores,cpu_cap_mhz,mem_cap_mib,disk_gib,os\nweb1,4,10000,8192,101,Debian GNU/Linux 12 (64-bit)\n"
+    );
+    write(folder.path(), "web1.csv", bitbrains_vm(3, 8));
+    let traces = ["bitbrains", "web1.csv", "--servers", "inventory/servers.csv", "--to", "traces"];
+    let traces = import(folder.path(), &traces);
+    assert!(traces.status.success(), "{}", traces.all_text());
+    let told = plan(folder.path(), "traces");
+    assert!(told.contains("1 server on 1 host"), "{told}");
+    let ambiguous = vms.replace("100,25", "1.024");
+    write(folder.path(), "vms.csv", ambiguous);
+    let refused =
+        import(folder.path(), &["vmware-inventory", "vms.csv", "--core-mhz", "2500", "--to", "other"]);
+    assert!(
+        refused.all_text().contains("vms.csv, line 3, column 4: \"1.024\" may be thousands"),
+        "{}",
+        refused.all_text()
+    );
+    assert!(!folder.path().join("other").exists());
+}

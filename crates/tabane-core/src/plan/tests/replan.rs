@@ -107,7 +107,7 @@ fn what_was_measured_since_counts_where_it_is_more() {
     let planned = traces(8);
     let mut measured = grown(&traces(10), "s2", 150);
     measured.grid.first_bin_unix = 3 * 86_400;
-    let moved = BTreeSet::from(["s2", "s3"]);
+    let moved = BTreeMap::from([("s2", 1.0), ("s3", 1.0)]);
     let combined = since(&planned, &measured, &moved).unwrap();
     for (at, server) in planned.servers.iter().enumerate() {
         let (before, after) =
@@ -116,7 +116,7 @@ fn what_was_measured_since_counts_where_it_is_more() {
         assert_eq!(after, before.iter().map(busier).collect::<Vec<_>>(), "{}", server.name);
     }
     // Who has not moved was not measured as a VM.
-    assert_eq!(since(&planned, &measured, &BTreeSet::from(["s3"])).unwrap(), planned);
+    assert_eq!(since(&planned, &measured, &BTreeMap::from([("s3", 1.0)])).unwrap(), planned);
     measured.grid.step_s = 300;
     assert!(since(&planned, &measured, &moved).is_err());
 }

@@ -4,7 +4,7 @@
 use tabane_model::{DataQuality, Gate, Plan, PlanNote};
 
 use super::Fault;
-use crate::plan::{needs, phases, quality::quality, risk, setting::Setting, supported};
+use crate::plan::{cpus, needs, phases, quality::quality, risk, setting::Setting, supported};
 
 pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -22,6 +22,9 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let unknown = needs::space_unknown(setting.traces, &setting.servers, setting.hosts);
     if unknown > 0 && !has(&|note| *note == PlanNote::DiskSpaceUnknown { servers: unknown }) {
         fault("it does not say of how many servers the disk space is not known");
+    }
+    if cpus::note(setting).is_some_and(|is| !has(&|note| cpus::same(note, &is))) {
+        fault("it does not say of which CPUs it knows what they do with a MHz");
     }
     let resources: Vec<&str> = setting.resources.iter().map(|resource| resource.name).collect();
     if plan.assumptions.resources != resources {

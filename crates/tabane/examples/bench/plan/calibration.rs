@@ -90,6 +90,8 @@ fn run(traces: &Traces, case: &Case) -> Result<(f64, f64, usize)> {
             name: "host".into(),
             cpu_cores: 32,
             cpu_mhz: CAPACITY[0],
+            cpu_model: None,
+            cpu_index: None,
             memory_mib: CAPACITY[1],
             disk_gib: None,
             disk_kbs: Some(CAPACITY[2]),

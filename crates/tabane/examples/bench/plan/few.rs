@@ -119,6 +119,8 @@ fn host(name: &str, cores: u32, cpu_mhz: u32, memory_mib: u32, price: f64) -> Ho
         sockets: 2,
         domain: None,
         cpu_family: "x86".into(),
+        cpu_model: None,
+        cpu_index: None,
     }
 }
 

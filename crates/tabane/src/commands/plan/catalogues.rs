@@ -1,10 +1,10 @@
-//! Licence catalogues with a price list over them, and support matrices, from files or folders of them.
+//! Licence catalogues with a price list over them, support matrices and tables of CPUs, from files or folders of them.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use tabane_model::{
-    PlanProduct,
+    CpuIndex, CpuTable, PlanProduct,
     licence::{Catalogue, PriceList},
     support::{Support, SupportMatrix},
 };
@@ -48,6 +48,19 @@ pub fn support(paths: &[PathBuf]) -> Result<Vec<Support>> {
             let matrix: SupportMatrix = super::read_toml(&file)?;
             super::sound(&file, matrix.faults())?;
             entries.extend(matrix.support);
+        }
+    }
+    Ok(entries)
+}
+
+/// The entries of all tables of CPUs, in their order: the first that matches counts.
+pub fn cpus(paths: &[PathBuf]) -> Result<Vec<CpuIndex>> {
+    let mut entries = Vec::new();
+    for path in paths {
+        for file in files(path)? {
+            let table: CpuTable = super::read_toml(&file)?;
+            super::sound(&file, table.faults())?;
+            entries.extend(table.cpu);
         }
     }
     Ok(entries)

@@ -23,7 +23,14 @@ pub fn run(form: Form, arguments: &PlanReplan) -> Result<ExitCode> {
     };
     super::sound(arguments.hosts.as_deref().unwrap_or(&arguments.plan), hosts.faults())?;
     let policy = match &arguments.policy {
-        Some(path) => super::policy::read(Some(path), &[])?,
+        Some(path) => {
+            let mut policy = super::policy::read(Some(path), &[])?;
+            // The plan's hosts are rated by this table, and servers have to be by the same.
+            if policy.cpu.is_empty() {
+                policy.cpu.clone_from(&assumed.policy.cpu);
+            }
+            policy
+        }
         None => assumed.policy.clone(),
     };
     super::sound(arguments.policy.as_deref().unwrap_or(&arguments.plan), policy.faults())?;
@@ -32,8 +39,7 @@ pub fn run(form: Form, arguments: &PlanReplan) -> Result<ExitCode> {
     bar.set_message("reading the traces");
     let mut traces = super::read_traces(&arguments.traces)?;
     if let (Some(measured), Some(combined)) = (&arguments.measured, &arguments.combined) {
-        let moved: BTreeSet<&str> =
-            before.waves[..done].iter().flat_map(|wave| &wave.servers).map(String::as_str).collect();
+        let moved = plan::moved(&before, done, &traces);
         traces = plan::since(&traces, &super::read_traces(measured)?, &moved)?;
         // Written first: a plan without the loads that it was made from cannot be proved.
         tabane_survey::write_folder(&traces, combined)?;
