@@ -1,7 +1,7 @@
 //! What the plan stands on: bound, assumptions, data, and servers that have no host.
 
 use maud::{Markup, html};
-use tabane_model::{MemoryBasis, Plan, Reserve};
+use tabane_model::{Exhaustion, MemoryBasis, Plan, Reserve};
 
 use super::part;
 use crate::{
@@ -22,7 +22,10 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                 } } }
             }))
         }
-        (part("bound", say("Why not fewer hosts", "ホスト数の下限の根拠"), html! { p { (bound(plan, language)) } }))
+        (part("bound", say("Why not fewer hosts", "ホスト数の下限の根拠"), html! {
+            p { (bound(plan, language)) }
+            @if let Some(exhausted) = &plan.lower_bound.exhausted { p { (tried(exhausted, language)) } }
+        }))
         (part("assumptions", say("Assumptions", "前提"), assumptions(plan, language)))
         (part("data", say("Data", "測定データ"), data(plan, language)))
     }
@@ -79,6 +82,18 @@ fn bound(plan: &Plan, language: Language) -> String {
         )),
         (Language::Japanese, _) => format!(
             "{at_ja}{resource}の大きさから、サーバーは {fewer} 台のホストには収まりません（双対実行可能関数による）。測定データがあれば「tabane plan verify」で再び証明できます。"
+        ),
+    }
+}
+
+fn tried(exhausted: &Exhaustion, language: Language) -> String {
+    let (cost, turns) = (grouped(exhausted.cost, 0), grouped(exhausted.turns as f64, 0));
+    match language {
+        Language::English => format!(
+            "Every way to place these servers was tried, or seen to cost no less: none costs less than {cost} for hosts in use and licences. {turns} placements of a part of them were looked at; “tabane plan verify” tries again."
+        ),
+        Language::Japanese => format!(
+            "これらのサーバーの配置をすべて調べた結果、稼働ホストとライセンスの合計が {cost} を下回る配置はありません（部分的な配置 {turns} 通りを確認。「tabane plan verify」で再び確かめられます）。"
         ),
     }
 }

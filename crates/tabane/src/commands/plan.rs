@@ -158,6 +158,9 @@ fn verify_plan(arguments: &PlanVerify) -> Result<ExitCode> {
             traces.grid.bins,
             counted(plan.lower_bound.hosts as usize, "host")
         );
+        if let Some(exhausted) = &plan.lower_bound.exhausted {
+            println!("all placements were tried again: none costs less than {:.0}", exhausted.cost);
+        }
         return Ok(DONE);
     }
     for fault in &faults {
@@ -205,6 +208,9 @@ fn tell(plan: &Plan) {
                 told(product.before)
             );
         }
+    }
+    if let Some(exhausted) = &plan.lower_bound.exhausted {
+        println!("all placements were tried: none costs less than {:.0}, hosts and licences", exhausted.cost);
     }
     if let Some(tco) = &plan.tco {
         let told = |amount: f64| format!("{amount:.0} {}", tco.currency);

@@ -107,7 +107,8 @@ fn what_is_proved_is_what_a_solver_finds() {
         assert!(proved.is_proved && check_packing(&problem, &proved.packing).is_empty());
         let is = total(&problem, &proved.packing, &licences);
         let least = solved(&problem, &licences, &needs, hosts);
-        assert!((is - least).abs() < 1e-6, "set {at}: {is}, the solver {least}");
+        // Prices are halves; the solver takes nearly whole numbers for whole ones.
+        assert!((is - least).abs() < 0.01, "set {at}: {is}, the solver {least}");
         assert!((proved.least - is).abs() < 1e-9, "set {at}: {is}, said {}", proved.least);
     }
 }

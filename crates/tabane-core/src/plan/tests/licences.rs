@@ -1,7 +1,7 @@
 //! Licences are weighed with hosts, told in both positions, and proved.
 
 use tabane_model::{
-    LicenceNeed, LicencePosition, PlanProduct,
+    Exhaustion, LicenceNeed, LicencePosition, PlanProduct,
     licence::{Catalogue, Product},
 };
 
@@ -171,4 +171,37 @@ fn what_no_catalogue_has_is_told() {
     assert!(told(need("database", &["web*"])).contains("nobody is meant by web*"));
     let edition = LicenceNeed { editions: vec!["express".into()], ..need("database", &["s1"]) };
     assert!(told(edition).contains("no catalogue has database express"));
+}
+
+#[test]
+fn few_servers_are_proved_to_cost_no_less() {
+    let traces = traces(8);
+    let policy = licensed(Objective::Cost, LicencePosition::Contract);
+    let proved = plan(&traces, &small(), &policy).unwrap();
+    let exhausted = proved.lower_bound.exhausted.unwrap();
+    let in_use = proved.hosts.iter().filter(|host| !host.spare).count();
+    let price = small().host_type[0].price;
+    assert_eq!(exhausted.cost, in_use as f64 * price + proved.licences.as_ref().unwrap().after);
+    assert_eq!(verify(&proved, &traces).len(), 0);
+    let told =
+        |plan: &Plan| verify(plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut changed = proved.clone();
+    changed.lower_bound.exhausted = Some(Exhaustion { cost: exhausted.cost - 1.0, ..exhausted });
+    assert!(told(&changed).contains("this one costs"), "{}", told(&changed));
+
+    // With another type of hosts to choose from there is a cheaper one.
+    let mut changed = proved.clone();
+    let mut cheap = small().host_type[0].clone();
+    (cheap.name, cheap.price) = ("cheap".into(), 1.0);
+    changed.assumptions.host_types.push(cheap);
+    changed.lower_bound.cost = f64::from(changed.lower_bound.hosts);
+    let least = exhausted.cost - in_use as f64 * (price - 1.0);
+    assert!(told(&changed).contains(&format!("one costs {least}")), "{}", told(&changed));
+
+    // Nobody looked, so nothing is claimed.
+    let products = products();
+    let hosts = small();
+    let request = Request { hosts: &hosts, policy: &policy, costs: None, products: &products, support: &[] };
+    let first = make(&traces, request, Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap();
+    assert_eq!((first.lower_bound.exhausted, told(&first)), (None, String::new()));
 }
