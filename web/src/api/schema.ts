@@ -1617,6 +1617,19 @@ export interface components {
             /** Format: int32 */
             timeout_s?: number | null;
         };
+        /** @description A proof that no placement costs less, which is checked by trying again. */
+        Exhaustion: {
+            /**
+             * Format: double
+             * @description Of hosts in use, and of their licences over the policy's years: what the plan costs, and the least.
+             */
+            cost: number;
+            /**
+             * Format: int64
+             * @description Placements of a part of the servers that were looked at.
+             */
+            turns: number;
+        };
         /**
          * @description Forms in which a VM leaves for other systems.
          * @enum {string}
@@ -2088,6 +2101,7 @@ export interface components {
             /** Format: double */
             cost: number;
             cost_certificate?: components["schemas"]["Proof"] | null;
+            exhausted?: components["schemas"]["Exhaustion"] | null;
             /** Format: int32 */
             hosts: number;
             /** @description `moment`: all hosts together have to carry what is asked for then. */
