@@ -91,14 +91,20 @@ fn policy(traces: &Traces) -> PlanPolicy {
     let every = |step: usize| -> Vec<ServerPattern> {
         traces.servers.iter().step_by(step).map(|server| ServerPattern(server.name.clone())).collect()
     };
-    let need =
-        |product: &str, servers| LicenceNeed { product: product.into(), servers, editions: Vec::new() };
+    let need = |product: &str, servers, editions: &[&str]| LicenceNeed {
+        product: product.into(),
+        servers,
+        editions: editions.iter().map(|edition| (*edition).to_owned()).collect(),
+    };
     PlanPolicy {
         memory: MemoryBasis::Active,
         gaps: Gaps::Zero,
         objective: Objective::Cost,
         spare_hosts: 0,
-        licence: vec![need("windows-server", every(2)), need("database-ee", every(10))],
+        licence: vec![
+            need("windows-server", every(2), &["standard", "datacenter"]),
+            need("database-ee", every(10), &["processor"]),
+        ],
         ..PlanPolicy::default()
     }
 }
