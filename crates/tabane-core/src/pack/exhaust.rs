@@ -77,7 +77,8 @@ struct Search<'a> {
     servers: Vec<usize>,
     /// Servers as bits that are in a class, for each.
     classes: Vec<u64>,
-    in_class: u64,
+    /// Of each server the place of its dearest class among all, from the dearest.
+    rank: Vec<usize>,
     /// Who fits an empty host of each kind, as bits.
     alone: Vec<u64>,
     sizes: Vec<f32>,
@@ -136,7 +137,7 @@ impl<'a> Search<'a> {
             rest: moments.iter().map(need).collect(),
             least: classes.iter().enumerate().map(least).collect(),
             sizes: servers.iter().map(size).collect(),
-            in_class: classes.iter().fold(0, |all, members| all | members),
+            rank: ranks(toll, &servers, &classes, kinds),
             cover: Cover::new(problem, servers.len(), best),
             tolls: vec![0.0; classes.len()],
             used: vec![0; kinds],
@@ -239,11 +240,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Who has the fewest places; those in classes first, since they decide what it costs.
+    /// Who has no place; then those in dear classes, since they decide what it costs; then who has the fewest.
     fn next(&self, rest: u64) -> usize {
         let key = |at: &usize| {
             let places = self.open.iter().filter(|host| host.takes & (1 << at) != 0).count();
-            (places > 0 && self.in_class & (1 << at) == 0, places)
+            (places > 0, self.rank[*at], places)
         };
         bits(rest)
             .min_by(|a, b| key(a).cmp(&key(b)).then(self.sizes[*b].total_cmp(&self.sizes[*a])))
@@ -318,6 +319,20 @@ impl<'a> Search<'a> {
             self.open.pop();
         }
     }
+}
+
+fn ranks(toll: &dyn Toll, servers: &[usize], classes: &[u64], kinds: usize) -> Vec<usize> {
+    let dear = |class: usize| {
+        let one = |at: usize| {
+            let on = |kind: usize| toll.of_class(class, kind, &[servers[at] as u32]);
+            (0..kinds).map(on).fold(f64::INFINITY, f64::min)
+        };
+        bits(classes[class]).map(one).fold(0.0, f64::max)
+    };
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    order.sort_by(|a, b| dear(*b).total_cmp(&dear(*a)));
+    let of = |at: usize| order.iter().position(|class| classes[*class] & (1 << at) != 0);
+    (0..servers.len()).map(|at| of(at).unwrap_or(classes.len())).collect()
 }
 
 /// The places of bits, from the lowest.
