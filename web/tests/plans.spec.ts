@@ -137,6 +137,35 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   await expect(pilot).toContainText("rolled back");
   expect(JSON.parse(tabane("wave", "get", "first-pilot", "-o", "json")).spec.state).toBe("rolled-back");
 
+  // After a wave that is done the rest is planned anew, by a plan that knows what is over.
+  const folder = process.env["CONSOLE_TEST_FOLDER"] ?? "";
+  const [kinds, policy] = [join(folder, "hosts.toml"), join(folder, "policy.toml")];
+  writeFileSync(kinds, '[[host_type]]\nname = "small"\ncpu_cores = 16\ncpu_mhz = 40000\nmemory_mib = 65536\nprice = 5000\n');
+  writeFileSync(policy, "spare_hosts = 0\ntime_limit_s = 1\n[phases]\npilot_servers = 2\nwave_servers = 4\nwatch_days = 7\n");
+  tabane("plan", "create", "short", "--survey", "january", "--hosts", kinds, "--policy", policy, "--wait", "ready");
+  tabane("wave", "create", "short-pilot", "--plan", "short", "--wave", "pilot");
+  tabane("wave", "run", "short-pilot");
+  const asked = JSON.parse(tabane("plan", "document", "short")).gates.map((gate: { metric: string }) => gate.metric);
+  const stated = asked.filter((metric: string) => /_share$|alerts$/.test(metric) && metric !== "host_overloaded_share");
+  const facts = join(folder, "facts.toml");
+  writeFileSync(facts, stated.map((metric: string) => `${metric} = ${/failed|alerts/.test(metric) ? "0.0" : "1.0"}\n`).join(""));
+  tabane("wave", "review", "short-pilot", "--measured", "january", "--facts", facts);
+  tabane("wave", "done", "short-pilot");
+  await open(page, "/plans/short/waves");
+  await page.getByRole("button", { name: "Replan the rest" }).click();
+  await accessible(page, "the dialog that replans");
+  await dialog.getByRole("button", { name: "Make it" }).click();
+  await expect(page).toHaveURL(/\/plans\/short-after-pilot\/compare$/);
+  await expect(page.getByRole("link", { name: "Waves" })).toBeVisible({ timeout: 60_000 });
+  await page.getByRole("link", { name: "Waves" }).click();
+  await expect(pilot).toContainText("Carried out by the plan short");
+  await expect(pilot.getByRole("button")).toHaveCount(0);
+  await accessible(page, "/plans/short-after-pilot/waves");
+  tabane("plan", "delete", "short-after-pilot");
+  tabane("wave", "roll-back", "short-pilot");
+  tabane("wave", "delete", "short-pilot");
+  tabane("plan", "delete", "short");
+
   // A survey stays as long as a plan stands on it.
   await open(page, "/surveys");
   await page.getByRole("button", { name: "Actions for january" }).click();

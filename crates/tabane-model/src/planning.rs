@@ -13,7 +13,9 @@ mod survey;
 mod trial;
 mod wave;
 
-pub use plan::{PLAN_TIME_LIMIT_S_MAX, Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary};
+pub use plan::{
+    PLAN_TIME_LIMIT_S_MAX, Plan, PlanAfter, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary,
+};
 pub use survey::{
     SURVEY_BYTES_MAX, SURVEY_FILE_BYTES_MAX, Survey, SurveyFile, SurveyPhase, SurveySpec, SurveyStatus,
     survey_file_name,

@@ -18,8 +18,8 @@ use tabane_model::{
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use plan::{
-    PlanBasis, PlanCommand, PlanCompare, PlanCreate, PlanDocument, PlanMake, PlanReplan, PlanReport,
-    PlanReview, PlanTry, PlanVerify, ReportLanguage,
+    PlanBasis, PlanCommand, PlanCompare, PlanContinue, PlanCreate, PlanDocument, PlanMake, PlanReplan,
+    PlanReport, PlanReview, PlanTry, PlanVerify, ReportLanguage,
 };
 pub use snapshot::{SnapshotCommand, SnapshotCreate, SnapshotRevert, SnapshotSet, span};
 pub use survey::{SurveyCommand, SurveyDependencies, SurveyExport, SurveyImport, SurveyPush, SurveyRun};

@@ -2463,6 +2463,12 @@ export interface components {
             spec: components["schemas"]["PlanSpec"];
             status?: components["schemas"]["PlanStatus"];
         };
+        /** @description The plan before, and how far it was carried out. */
+        PlanAfter: {
+            /** @description The last of its waves that is done, such as `pilot`; empty if none is. */
+            done?: string;
+            plan: components["schemas"]["Name"];
+        };
         /** @description What differs between two plans. */
         PlanComparison: {
             a: components["schemas"]["PlanFigures"];
@@ -2755,6 +2761,7 @@ export interface components {
             share: number;
         };
         PlanSpec: {
+            after?: components["schemas"]["PlanAfter"] | null;
             costs?: components["schemas"]["Costs"] | null;
             /** @description Kinds of hosts that may be used. */
             hosts: components["schemas"]["HostType"][];

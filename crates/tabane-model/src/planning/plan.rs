@@ -35,6 +35,9 @@ words!(PlanPhase {
 #[serde(deny_unknown_fields)]
 pub struct PlanSpec {
     pub survey: Name,
+    /// It goes on from another plan: what has moved stays, and as many others as still fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<PlanAfter>,
     /// Kinds of hosts that may be used.
     pub hosts: Vec<HostType>,
     /// What is accepted.
@@ -52,6 +55,26 @@ pub struct PlanSpec {
     pub support: Vec<Support>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+/// The plan before, and how far it was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanAfter {
+    pub plan: Name,
+    /// The last of its waves that is done, such as `pilot`; empty if none is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub done: String,
+}
+
+impl PlanAfter {
+    /// Of the waves of the plan before, in their order, those that are done; `None` if it has no such wave.
+    pub fn waves<'a>(&self, waves: &'a [String]) -> Option<&'a [String]> {
+        if self.done.is_empty() {
+            return Some(&[]);
+        }
+        waves.iter().position(|wave| *wave == self.done).map(|at| &waves[..=at])
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,6 @@
 //! Admission: what has to hold between objects, and what the server fills in, before anything is written.
 
+mod chain;
 mod clone;
 mod devices;
 mod disk;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tabane_model::{
     Survey,
-    planning::{Plan, Wave},
+    planning::{Plan, PlanSpec, Wave},
 };
 
-use super::{Admit, Removal, referred};
+use super::{Admit, Removal, chain, referred};
 use crate::{Error, Result, app::App, commit::Change};
 
 impl Admit for Survey {
@@ -48,9 +48,18 @@ fn used_by(app: &App, refers: impl Fn(&Wave) -> bool) -> Result<Removal> {
 }
 
 impl Admit for Plan {
+    /// What it goes on from must not change meanwhile.
+    fn must_be_alone(old: Option<&Self>, new: &PlanSpec) -> bool {
+        old.is_none() && new.after.is_some()
+    }
+
     fn admit(app: &Arc<App>, old: Option<&Self>, new: &mut Self, change: &mut Change<'_>) -> Result<()> {
         let Some(old) = old else {
             referred::<Survey>(app, "spec.survey", &new.spec.survey, change)?;
+            if let Some(after) = &new.spec.after {
+                let before = referred::<Self>(app, "spec.after.plan", &after.plan, change)?;
+                chain::may_follow(app, &before, after)?;
+            }
             return Ok(());
         };
         let mut same = new.spec.clone();
@@ -63,6 +72,14 @@ impl Admit for Plan {
     }
 
     fn remove(app: &Arc<App>, plan: &Self, _: &mut Change<'_>) -> Result<Removal> {
-        used_by(app, |wave| wave.spec.plan == plan.meta.name)
+        let name = &plan.meta.name;
+        let follows = |other: &Arc<Self>| other.spec.after.as_ref().is_some_and(|after| after.plan == *name);
+        match app.cache.all::<Self>().into_iter().find(follows) {
+            Some(other) => Err(Error::InUse {
+                detail: format!("the plan {} goes on from {name}", other.meta.name),
+                hint: "delete that one first".into(),
+            }),
+            None => used_by(app, |wave| wave.spec.plan == *name),
+        }
     }
 }

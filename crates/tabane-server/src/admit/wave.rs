@@ -7,7 +7,7 @@ use tabane_model::{
     planning::{Plan, PlanPhase, Wave, WaveState},
 };
 
-use super::{Admit, Removal, referred};
+use super::{Admit, Removal, chain, referred};
 use crate::{Error, Result, app::App, commit::Change};
 
 impl Admit for Wave {
@@ -69,7 +69,7 @@ fn wrong_state(detail: String, hint: &str) -> Error {
     Error::Refused { code: "wave_state", detail, hint: hint.into() }
 }
 
-fn not_its_turn(detail: String, hint: &str) -> Error {
+pub(super) fn not_its_turn(detail: String, hint: &str) -> Error {
     Error::Refused { code: "wave_turn", detail, hint: hint.into() }
 }
 
@@ -86,7 +86,7 @@ fn of<'a>(waves: &'a [Arc<Wave>], name: &str) -> Option<&'a Arc<Wave>> {
     waves.iter().find(|wave| wave.spec.wave == name)
 }
 
-fn waves(app: &App, plan: &Plan) -> Vec<Arc<Wave>> {
+pub(super) fn waves(app: &App, plan: &Plan) -> Vec<Arc<Wave>> {
     let of_plan = |wave: &Wave| wave.spec.plan == plan.meta.name;
     app.cache.list::<Wave>(None, usize::MAX, of_plan).0
 }
@@ -102,6 +102,10 @@ fn is_new(app: &App, plan: &Plan, new: &Wave) -> Result<()> {
         let hint = format!("it has {}", known.join(", "));
         return Err(Error::fault("spec.wave", "the plan has no such wave", hint));
     }
+    if chain::inherited(app, plan).contains(&new.spec.wave) {
+        let hint = "it was carried out by the plan before";
+        return Err(Error::fault("spec.wave", "this wave is over", hint));
+    }
     if let Some(other) = of(&waves(app, plan), &new.spec.wave) {
         return Err(Error::InUse {
             detail: format!("the wave {} of the plan is {}", new.spec.wave, other.meta.name),
@@ -113,7 +117,8 @@ fn is_new(app: &App, plan: &Plan, new: &Wave) -> Result<()> {
 
 /// All before are done, nothing has been stopped or called back, and its own last review does not say so.
 fn may_run(app: &App, plan: &Plan, new: &Wave) -> Result<()> {
-    let waves = waves(app, plan);
+    chain::is_only_plan(app, plan)?;
+    let (waves, inherited) = (waves(app, plan), chain::inherited(app, plan));
     let halted = |wave: &&Arc<Wave>| {
         wave.meta.name != new.meta.name
             && matches!(wave.spec.state, WaveState::Stopped | WaveState::RolledBack)
@@ -123,7 +128,10 @@ fn may_run(app: &App, plan: &Plan, new: &Wave) -> Result<()> {
         return Err(not_its_turn(detail, "no further server is moved until that is settled"));
     }
     let before = order(plan).take_while(|name| *name != new.spec.wave);
-    let open = |name: &&str| of(&waves, name).is_none_or(|wave| wave.spec.state != WaveState::Done);
+    let open = |name: &&str| {
+        of(&waves, name).is_none_or(|wave| wave.spec.state != WaveState::Done)
+            && !inherited.iter().any(|done| done == name)
+    };
     if let Some(open) = before.into_iter().find(open) {
         let detail = format!("the wave {open} of the plan is not done");
         return Err(not_its_turn(detail, "waves go one after the other: see `tabane wave list`"));
@@ -157,6 +165,7 @@ fn is_passed(new: &Wave) -> Result<()> {
 
 /// What came later goes first.
 fn is_last(app: &App, plan: &Plan, wave: &Wave) -> Result<()> {
+    chain::is_not_stood_on(app, plan, &wave.spec.wave)?;
     let waves = waves(app, plan);
     let later = order(plan).skip_while(|name| *name != wave.spec.wave).skip(1);
     let begun = later.filter_map(|name| of(&waves, name)).find(|later| later.spec.state.has_begun());

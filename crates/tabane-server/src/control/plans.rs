@@ -25,7 +25,7 @@ use tabane_model::{
 use tokio::sync::oneshot;
 
 use super::placement::report;
-use crate::{Error, Result, app::App, commit::modify, planning::chain};
+use crate::{Error, Result, api::planning::parsed, app::App, commit::modify, planning::chain};
 
 const RETRY: Duration = Duration::from_secs(5);
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -94,8 +94,12 @@ async fn make(app: &Arc<App>, plan: &Arc<Plan>, survey: &Survey) -> Result<()> {
         Ok(traces) => traces,
         Err(message) => return write(app, plan, failed(message)).await,
     };
+    let before = match &plan.spec.after {
+        Some(after) => Some(parsed(app, after.plan.as_str()).await?),
+        None => None,
+    };
     let work = StopOnDrop(Arc::new(Work::default()));
-    let mut made = begin(&plan.spec, traces, app.now(), work.0.clone())?;
+    let mut made = begin(&plan.spec, before, traces, app.now(), work.0.clone())?;
     let made = loop {
         tokio::select! {
             made = &mut made => break made,
@@ -134,6 +138,7 @@ fn making(work: Option<&Work>, began: Instant) -> PlanStatus {
 /// A thread of its own: the end of the server does not wait for it.
 fn begin(
     spec: &PlanSpec,
+    before: Option<tabane_model::Plan>,
     traces: Arc<Traces>,
     now: jiff::Timestamp,
     work: Arc<Work>,
@@ -159,7 +164,14 @@ fn begin(
         };
         // The rest is for requests.
         let workers = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
-        let plan = plan::make(&traces, request, now, workers, &stop);
+        let plan = match (&spec.after, before) {
+            (Some(after), Some(before)) => {
+                let done = before.waves.iter().position(|wave| wave.name == after.done);
+                let done = done.map_or(0, |at| at + 1);
+                plan::replan(&before, done, &traces, request, now)
+            }
+            _ => plan::make(&traces, request, now, workers, &stop),
+        };
         let _ = done.send(plan.map_err(|error| chain(&error)));
     };
     thread.spawn(run).map_err(|error| Error::Bug(format!("no thread for a plan: {error}")))?;

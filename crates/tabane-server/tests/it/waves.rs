@@ -120,3 +120,63 @@ async fn a_wave_that_is_too_busy_is_not_gone_on_with_and_holds_up_the_rest() {
         world.delete(path).await.expect(204);
     }
 }
+
+/// The first wave of a plan, carried out and reviewed.
+async fn carried_out(world: &World, name: &str, of: &str) {
+    world.post("/v1/waves", &wave(name, of)).await.expect(201);
+    world.patch(&format!("/v1/waves/{name}"), &state("running")).await.expect(200);
+    let wait = format!("/v1/waves/{name}?wait=ready&timeout_s=30");
+    world.patch(&wait, &review("since", facts())).await.expect(200);
+    world.patch(&format!("/v1/waves/{name}"), &state("done")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_plan_goes_on_after_waves_that_are_done_and_nobody_moves_by_two_plans() {
+    let (world, names) = world().await;
+    let next = |name: &str, done: &str| {
+        let mut next = plan(name, "since", 1);
+        next["spec"]["policy"]["phases"] = json!({ "pilot_servers": 2, "wave_servers": 2, "watch_days": 1 });
+        next["spec"]["after"] = json!({ "plan": "p1", "done": done });
+        next
+    };
+    world.post("/v1/plans", &next("p2", &names[0])).await.problem(400, "invalid_object");
+    carried_out(&world, "w1", &names[0]).await;
+    world.post("/v1/plans", &next("p2", "wave-99")).await.problem(400, "invalid_object");
+    world.post("/v1/plans", &next("p2", &names[0])).await.expect(201);
+    world.post("/v1/plans", &next("p3", &names[0])).await.expect(201);
+    let waves = made(&world, "p2").await.status.summary.unwrap().waves;
+    made(&world, "p3").await;
+    assert_eq!(waves[0], names[0], "what is done stays the first");
+    let document = async |name: &str| world.get(&format!("/v1/plans/{name}/document")).await.json();
+    let host_of = |document: &Value, server: &str| -> String {
+        let hosts = document["hosts"].as_array().unwrap().iter();
+        let found = hosts.filter(|host| host["servers"].as_array().unwrap().contains(&json!(server)));
+        found.map(|host| host["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (first, second) = (document("p1").await, document("p2").await);
+    for server in first["waves"][0]["servers"].as_array().unwrap() {
+        let server = server.as_str().unwrap();
+        assert_eq!(host_of(&first, server), host_of(&second, server));
+    }
+
+    // What stands on a wave holds it; and on a plan.
+    world.patch("/v1/waves/w1", &state("rolled-back")).await.problem(409, "in_use");
+    world.delete("/v1/plans/p1").await.problem(409, "in_use");
+    // The pilot is over; the next wave is carried out by one of the plans alone.
+    let of = |name: &str, plan: &str, wave: &str| json!({ "meta": { "name": name }, "spec": { "plan": plan, "wave": wave } });
+    world.post("/v1/waves", &of("again", "p2", &waves[0])).await.problem(400, "invalid_object");
+    for (name, plan) in [("of1", "p1"), ("of2", "p2"), ("of3", "p3")] {
+        world.post("/v1/waves", &of(name, plan, &waves[1])).await.expect(201);
+    }
+    world.patch("/v1/waves/of2", &state("running")).await.expect(200);
+    for other in ["of1", "of3"] {
+        let refused = world.patch(&format!("/v1/waves/{other}"), &state("running")).await;
+        let refused = refused.problem(409, "wave_turn");
+        assert!(refused.detail.contains("p2 has begun"), "{refused:?}");
+    }
+    world.patch("/v1/waves/of2", &state("rolled-back")).await.expect(200);
+    // Whoever called it back may go on by the plan before; then those after it wait.
+    world.patch("/v1/waves/of1", &state("running")).await.expect(200);
+    let refused = world.patch("/v1/waves/of3", &state("running")).await.problem(409, "wave_turn");
+    assert!(refused.detail.contains("of the plan p1 before this one is running"), "{refused:?}");
+}

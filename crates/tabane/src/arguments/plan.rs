@@ -21,6 +21,8 @@ pub enum PlanCommand {
     Report(PlanReport),
     /// Let the server make a plan of a survey that it keeps
     Create(Box<PlanCreate>),
+    /// Let the server go on with a plan after some waves, by as few moves as can be
+    Continue(PlanContinue),
     /// List the server's plans
     #[command(visible_alias = "ls")]
     List(List),
@@ -89,6 +91,25 @@ pub struct PlanCreate {
     pub survey: Name,
     #[command(flatten)]
     pub basis: PlanBasis,
+    /// What it is for
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub note: String,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+#[derive(Args)]
+pub struct PlanContinue {
+    /// The plan before
+    pub plan: Name,
+    /// What the new one is called
+    pub name: Name,
+    /// The last wave that is done, such as pilot or wave-2; without it nothing has moved yet
+    #[arg(long, value_name = "WAVE")]
+    pub done: Option<String>,
+    /// The survey that it is made of, if not the same
+    #[arg(long)]
+    pub survey: Option<Name>,
     /// What it is for
     #[arg(long, default_value = "", hide_default_value = true)]
     pub note: String,

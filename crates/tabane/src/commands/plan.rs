@@ -50,6 +50,7 @@ pub async fn run(context: &Context, command: PlanCommand) -> Result<ExitCode> {
         }
         PlanCommand::Report(report) => report::run(&report),
         PlanCommand::Create(create) => create::run(context, *create).await.map(|()| DONE),
+        PlanCommand::Continue(arguments) => create::go_on(context, arguments).await.map(|()| DONE),
         PlanCommand::List(list) => objects::list::<planning::Plan>(context, &list).await.map(|()| DONE),
         PlanCommand::Get(named) => objects::get::<planning::Plan>(context, &named.name).await.map(|()| DONE),
         PlanCommand::Document(document) => create::document(context, &document).await.map(|()| DONE),

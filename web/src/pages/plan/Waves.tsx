@@ -1,6 +1,7 @@
 /** The waves of a plan as they are carried out: where each is, what its gates say, and what may be done next. */
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { patch, post } from "~/api/client";
 import { useObjects } from "~/api/live";
@@ -13,6 +14,13 @@ import { Icon } from "~/design/Icon";
 import { Dialog, FormEnd, Menu, type MenuEntry, ProblemNote, asProblem, attempt, useForm } from "~/design/overlays";
 import { useMetric, useVerdict } from "./words";
 
+/** Waves that the plan before has carried out: its first ones, up to the one that this plan goes on after. */
+function inherited(plan: Plan, document: PlanDocument): string[] {
+  const names = (document.waves ?? []).map((wave) => wave.name);
+  const last = plan.spec.after?.done ?? "";
+  return last ? names.slice(0, names.indexOf(last) + 1) : [];
+}
+
 /** What a review finds out by itself; everything else that gates ask for is stated by people. */
 const MEASURED = ["days_watched", "host_overloaded_share", "cpu_peak_over_planned", "memory_peak_over_planned"];
 const SERVERS_SHOWN = 12;
@@ -22,27 +30,74 @@ export function Waves({ plan }: { plan: Plan }) {
   const waves = useObjects("wave").filter((wave) => wave.spec.plan === plan.meta.name);
   if (error) return <ProblemNote problem={asProblem(error)} />;
   if (!data) return <p role="status" className="flex justify-center gap-2 py-10 text-muted"><Icon name="spinner" /><Trans>Loading…</Trans></p>;
+  const before = inherited(plan, data);
+  const of = (name: string) => waves.find((wave) => wave.spec.wave === name);
+  const planned = data.waves ?? [];
+  const open = planned.findIndex(({ name }) => !before.includes(name) && of(name)?.spec.state !== "done");
+  const done = open > 0 ? planned[open - 1]?.name : undefined;
   return (
-    <ol className="grid gap-3 items-start grid-cols-[repeat(auto-fill,minmax(min(19rem,100%),1fr))]">
-      {(data.waves ?? []).map((planned) => (
-        <li key={planned.name}><Card plan={plan} document={data} planned={planned} wave={waves.find((wave) => wave.spec.wave === planned.name)} /></li>
-      ))}
-    </ol>
+    <div className="grid gap-3">
+      {done ? <GoOn plan={plan} done={done} /> : null}
+      <ol className="grid gap-3 items-start grid-cols-[repeat(auto-fill,minmax(min(19rem,100%),1fr))]">
+        {planned.map((wave) => (
+          <li key={wave.name}><Card plan={plan} document={data} planned={wave} wave={of(wave.name)} isOver={before.includes(wave.name)} /></li>
+        ))}
+      </ol>
+    </div>
   );
 }
 
-function Card({ plan, document, planned, wave }: { plan: Plan; document: PlanDocument; planned: PlannedWave; wave: Wave | undefined }) {
+/** Between two waves: the rest can be planned anew by what is known by now. */
+function GoOn({ plan, done }: { plan: Plan; done: string }) {
+  const { t } = useLingui();
+  const { change } = useMay();
+  const [asked, setAsked] = useState(false);
+  if (!change) return null;
+  return (
+    <p className="flex flex-wrap items-center gap-3 text-muted">
+      <Trans>What comes after {done} can be planned anew: what has moved stays, and as many others as still fit.</Trans>
+      <Button small icon="plan" onPress={() => setAsked(true)}><Trans>Replan the rest</Trans></Button>
+      {asked ? <Replan plan={plan} done={done} title={t`Replan what comes after ${done}`} onClose={() => setAsked(false)} /> : null}
+    </p>
+  );
+}
+
+function Replan({ plan, done, title, onClose }: { plan: Plan; done: string; title: string; onClose: () => void }) {
+  const { t } = useLingui();
+  const navigate = useNavigate();
+  const surveys = useObjects("survey").filter((survey) => survey.status?.phase === "ready");
+  const [name, setName] = useState(`${plan.meta.name}-after-${done}`);
+  const [survey, setSurvey] = useState<string | null>(plan.spec.survey);
+  const { busy, problem, submit, fault } = useForm(async () => {
+    await post(path("plan"), { meta: { name }, spec: { ...plan.spec, survey, after: { plan: plan.meta.name, done } } });
+    await navigate({ to: `/plans/${name}/compare` });
+  });
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form onSubmit={submit} className="grid gap-4">
+        <TextField label={t`Name`} value={name} onChange={setName} fault={fault("meta.name")} />
+        <Select label={t`By the loads of`} value={survey} onChange={setSurvey} choices={surveys.map((s) => ({ id: s.meta.name, name: s.meta.name }))} />
+        <p className="text-muted"><Trans>Hosts and policy are those of this plan. When it is ready, both can be compared; waves are then carried out by the one or the other.</Trans></p>
+        {problem ? <ProblemNote problem={problem} /> : null}
+        <FormEnd onCancel={onClose} submit={t`Make it`} busy={busy} isDisabled={!survey || name.trim() === ""} />
+      </form>
+    </Dialog>
+  );
+}
+
+function Card({ plan, document, planned, wave, isOver }: { plan: Plan; document: PlanDocument; planned: PlannedWave; wave: Wave | undefined; isOver: boolean }) {
   const { t } = useLingui();
   const { change } = useMay();
   const [reviewing, setReviewing] = useState(false);
-  const state = wave?.spec.state ?? "planned";
+  const state = isOver ? "done" : (wave?.spec.state ?? "planned");
+  const before = plan.spec.after?.plan ?? "";
   const become = (next: string) => void attempt(async () => {
     if (wave) await patch(path("wave", wave.meta.name), { spec: { state: next } });
     else await post(path("wave"), { meta: { name: `${plan.meta.name}-${planned.name}` }, spec: { plan: plan.meta.name, wave: planned.name, state: next } });
   });
   const more: MenuEntry[] = [];
   if (state === "running") more.push({ id: "stop", name: t`Stop`, icon: "pause", onAction: () => become("stopped") });
-  if (["running", "stopped", "done"].includes(state)) more.push({ id: "back", name: t`Roll back`, icon: "undo", danger: true, onAction: () => become("rolled-back") });
+  if (!isOver && ["running", "stopped", "done"].includes(state)) more.push({ id: "back", name: t`Roll back`, icon: "undo", danger: true, onAction: () => become("rolled-back") });
   const shown = planned.servers.slice(0, SERVERS_SHOWN);
   const hours = planned.labour_hours;
   const day = planned.first_day;
@@ -60,6 +115,7 @@ function Card({ plan, document, planned, wave }: { plan: Plan; document: PlanDoc
         <p className="text-[13px] wrap-anywhere">{shown.join(", ")}{planned.servers.length > shown.length ? " …" : ""}</p>
         {planned.new_hosts.length ? <p className="text-xs text-muted wrap-anywhere"><Trans>Install first</Trans>: {planned.new_hosts.join(", ")}</p> : null}
         {wave ? <Reviewed wave={wave} /> : null}
+        {isOver ? <p className="text-muted"><Trans>Carried out by the plan <Link to="/plans/$name/{-$tab}" params={{ name: before, tab: "waves" }} className="link">{before}</Link>.</Trans></p> : null}
         {change ? (
           <div className="flex flex-wrap gap-2">
             {state === "planned" ? <Button small look="primary" icon="play" onPress={() => become("running")}><Trans>Begin</Trans></Button> : null}

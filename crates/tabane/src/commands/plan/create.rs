@@ -5,13 +5,13 @@ use std::io::Write;
 use anyhow::{Context as _, Result};
 use tabane_client::Call;
 use tabane_model::{
-    Meta, Resource,
-    planning::{Plan, PlanSpec},
+    Meta, Name, Resource,
+    planning::{Plan, PlanAfter, PlanSpec},
 };
 
 use super::{Basis, read_basis};
 use crate::{
-    arguments::{PlanCreate, PlanDocument},
+    arguments::{Change, PlanContinue, PlanCreate, PlanDocument},
     commands::objects,
     context::Context,
     output, progress,
@@ -24,6 +24,7 @@ pub async fn run(context: &Context, create: PlanCreate) -> Result<()> {
     let products = products.into_iter().filter(|product| needed(&product.product.name)).collect();
     let spec = PlanSpec {
         survey: create.survey,
+        after: None,
         hosts: hosts.host_type,
         policy,
         costs,
@@ -31,9 +32,25 @@ pub async fn run(context: &Context, create: PlanCreate) -> Result<()> {
         support,
         note: create.note,
     };
+    made(context, create.name, spec, &create.change).await
+}
+
+/// A plan of what one had in mind with the plan before, but for what has moved already.
+pub async fn go_on(context: &Context, arguments: PlanContinue) -> Result<()> {
     let client = context.client().await?;
-    let name = create.name.clone();
-    let call = objects::call(&create.change);
+    let before = client.get::<Plan>(arguments.plan.as_str(), &Call::default()).await?;
+    let spec = PlanSpec {
+        survey: arguments.survey.unwrap_or_else(|| before.spec.survey.clone()),
+        after: Some(PlanAfter { plan: arguments.plan, done: arguments.done.unwrap_or_default() }),
+        note: arguments.note,
+        ..before.spec
+    };
+    made(context, arguments.name, spec, &arguments.change).await
+}
+
+async fn made(context: &Context, name: Name, spec: PlanSpec, change: &Change) -> Result<()> {
+    let client = context.client().await?;
+    let call = objects::call(change);
     let first = Call { wait: None, timeout_s: None, ..call.clone() };
     let key = uuid::Uuid::now_v7().to_string();
     let mut plan = client.create_once(&Plan::new(Meta::new(name.clone()), spec), &first, &key).await?;
