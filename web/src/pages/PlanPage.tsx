@@ -20,7 +20,7 @@ import { PlanState, share } from "./plan/words";
 function cliOf(tab: string, name: string): string[] {
   switch (tab) {
     case "what-if": return [];
-    case "waves": return [`tabane wave create NAME --plan ${name} --wave pilot`, "tabane wave review NAME --measured SURVEY --facts facts.toml"];
+    case "waves": return [`tabane wave create NAME --plan ${name} --wave pilot`, "tabane wave review NAME --measured SURVEY --facts facts.toml", `tabane plan continue ${name} NEXT --done pilot`];
     case "compare": return [`tabane plan compare ${name} OTHER`];
     default: return [`tabane plan try ${name} --move SERVER=HOST`, `tabane plan document ${name} --out plan.json`];
   }
