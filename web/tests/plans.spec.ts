@@ -156,6 +156,9 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   tabane("wave", "done", "short-pilot");
   await open(page, "/plans/short/waves");
   await page.getByRole("button", { name: "Replan the rest" }).click();
+  await expect(dialog.getByRole("textbox", { name: "Name" })).toHaveValue("short-after-pilot");
+  // Until it has faded in its colours are others.
+  await page.waitForTimeout(800);
   await accessible(page, "the dialog that replans");
   await dialog.getByRole("button", { name: "Make it" }).click();
   await expect(page).toHaveURL(/\/plans\/short-after-pilot\/compare$/);
