@@ -15,6 +15,11 @@ use tabane_model::{
 use super::wave::{not_its_turn, waves};
 use crate::{Error, Result, app::App};
 
+/// The waves of a plan, in its order.
+fn order(plan: &Plan) -> &[String] {
+    plan.status.summary.as_ref().map(|summary| summary.waves.as_slice()).unwrap_or_default()
+}
+
 fn before(app: &App, plan: &Plan) -> Option<(Arc<Plan>, PlanAfter)> {
     let after = plan.spec.after.clone()?;
     Some((app.cache.get::<Plan>(after.plan.as_str())?, after))
@@ -22,10 +27,7 @@ fn before(app: &App, plan: &Plan) -> Option<(Arc<Plan>, PlanAfter)> {
 
 /// Waves that a plan has from the one before it, which are over.
 pub fn inherited(app: &App, plan: &Plan) -> Vec<String> {
-    let of = |(before, after): (Arc<Plan>, PlanAfter)| {
-        let waves = &before.status.summary.as_ref()?.waves;
-        after.waves(waves).map(<[String]>::to_vec)
-    };
+    let of = |(before, after): (Arc<Plan>, PlanAfter)| after.waves(order(&before)).map(<[String]>::to_vec);
     before(app, plan).and_then(of).unwrap_or_default()
 }
 
@@ -36,7 +38,7 @@ pub fn may_follow(app: &App, plan: &Plan, after: &PlanAfter) -> Result<()> {
         let hint = "wait until it is ready".into();
         return Err(Error::Refused { code: "plan_not_ready", detail, hint });
     }
-    let there = plan.status.summary.as_ref().map(|summary| summary.waves.as_slice()).unwrap_or_default();
+    let there = order(plan);
     let Some(done) = after.waves(there) else {
         let hint = format!("it has {}", there.join(", "));
         return Err(Error::fault("spec.after.done", "the plan has no such wave", hint));
@@ -57,10 +59,11 @@ pub fn may_follow(app: &App, plan: &Plan, after: &PlanAfter) -> Result<()> {
 
 /// A wave stays done for as long as a plan goes on after it.
 pub fn is_not_stood_on(app: &App, plan: &Plan, wave: &str) -> Result<()> {
-    let there = plan.status.summary.as_ref().map(|summary| summary.waves.as_slice()).unwrap_or_default();
     let stands = |other: &Arc<Plan>| {
         let after = other.spec.after.as_ref().filter(|after| after.plan == plan.meta.name);
-        after.and_then(|after| after.waves(there)).is_some_and(|done| done.iter().any(|name| name == wave))
+        after
+            .and_then(|after| after.waves(order(plan)))
+            .is_some_and(|done| done.iter().any(|name| name == wave))
     };
     match app.cache.all::<Plan>().into_iter().find(stands) {
         Some(other) => Err(Error::InUse {
@@ -101,9 +104,7 @@ pub fn is_only_plan(app: &App, plan: &Plan) -> Result<()> {
         if let Some(name) = later(app, &plans, &before.meta.name, Some(&present.meta.name)) {
             return other(name);
         }
-        let there =
-            before.status.summary.as_ref().map(|summary| summary.waves.as_slice()).unwrap_or_default();
-        let done = after.waves(there).unwrap_or_default();
+        let done = after.waves(order(&before)).unwrap_or_default();
         let open = |wave: &&Arc<Wave>| wave.spec.state.has_begun() && !done.contains(&wave.spec.wave);
         if let Some(open) = waves(app, &before).iter().find(open) {
             let (wave, plan, state) = (&open.spec.wave, &before.meta.name, open.spec.state);
