@@ -2849,6 +2849,8 @@ export interface components {
         };
         /** @description A step of the introduction. The first one is the pilot. */
         PlannedWave: {
+            /** @description It was over when the plan was made, and says what was planned for it then. */
+            done?: boolean;
             /** @description Where servers go when a host fails after this wave, where the reserve is shared. Of the last one: see the plan. */
             failover?: components["schemas"]["Failover"][];
             /**

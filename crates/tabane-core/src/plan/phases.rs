@@ -8,11 +8,11 @@
 //!
 //! Servers go to the host that they have in the end, so what is on a host on the way is never more than was planned for.
 
+mod gates;
+
 use std::collections::BTreeSet;
 
-use tabane_model::{
-    Comparison, Failover, Gate, GateKind, NO_SAMPLE, PlanPolicy, PlannedHost, Reserve, Wave, WaveKind,
-};
+use tabane_model::{Failover, NO_SAMPLE, PlannedHost, Reserve, Wave, WaveKind};
 
 use super::{
     PlanError,
@@ -21,6 +21,7 @@ use super::{
     units::Units,
 };
 use crate::pack::{Packed, Packing, Problem};
+pub(super) use gates::gates;
 
 /// Servers that move together.
 struct Group {
@@ -125,8 +126,9 @@ pub(super) fn waves(
             servers: named,
             new_hosts: new.into_iter().map(|host| hosts[host].id.clone()).collect(),
             labour_hours: servers as f64 * phases.labour_hours_per_server,
-            first_day: (waves.len() as u32).saturating_mul(phases.watch_days),
+            first_day: waves.last().map_or(0, |last| last.first_day.saturating_add(phases.watch_days)),
             failover,
+            done: earlier.is_some(),
         };
         waves.push(match earlier {
             Some(Wave { name, kind, labour_hours, first_day, .. }) => Wave {
@@ -352,31 +354,4 @@ fn safe(
 
 fn in_use(failover: Vec<Failover>) -> Vec<Failover> {
     failover.into_iter().filter(|failover| !failover.takeovers.is_empty()).collect()
-}
-
-/// What is asked between waves.
-pub(super) fn gates(policy: &PlanPolicy) -> Vec<Gate> {
-    use Comparison::{Above, AtLeast, AtMost};
-    use GateKind::{Pass, RollBack, Stop};
-    let overload = policy.overload_share;
-    [
-        (Pass, "migrations_failed_share", AtMost, 0.0),
-        (Pass, "guests_answering_share", AtLeast, 1.0),
-        (Pass, "days_watched", AtLeast, f64::from(policy.phases.watch_days)),
-        (Pass, "host_overloaded_share", AtMost, overload),
-        (Pass, "cpu_peak_over_planned", AtMost, 1.1),
-        (Pass, "memory_peak_over_planned", AtMost, 1.1),
-        (Pass, "critical_alerts", AtMost, 0.0),
-        (Pass, "backups_failed_share", AtMost, 0.0),
-        (Pass, "sources_switched_off_share", AtLeast, 1.0),
-        (Pass, "saving_realised_share", AtLeast, 0.9),
-        (Stop, "migrations_failed_share", Above, 0.1),
-        (Stop, "cpu_peak_over_planned", Above, 1.25),
-        (Stop, "memory_peak_over_planned", Above, 1.25),
-        (RollBack, "host_overloaded_share", Above, (overload * 10.0).max(0.01)),
-        (RollBack, "guests_answering_share", AtMost, 0.9),
-    ]
-    .into_iter()
-    .map(|(kind, metric, comparison, threshold)| Gate { kind, metric: metric.into(), comparison, threshold })
-    .collect()
 }

@@ -12,6 +12,7 @@ use super::*;
 
 mod cpus;
 mod licences;
+mod mutations;
 mod replan;
 mod review;
 mod rules;

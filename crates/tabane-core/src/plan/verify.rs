@@ -1,11 +1,15 @@
 //! Judges a plan by what it says and by the traces.
 
 mod attempt;
+mod entries;
 mod failures;
 mod judge;
+mod margin;
 mod money;
 mod read;
 mod statements;
+mod steps;
+mod unplaced;
 mod waves;
 
 use std::collections::HashMap;
@@ -59,6 +63,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
         .into_iter()
         .chain(assumed.policy.faults().0)
         .chain(assumed.costs.iter().flat_map(|costs| costs.faults().0))
+        .chain(entries::faults(plan, traces))
         .map(|fault| Fault::Assumption(format!("{}: {}", fault.field, fault.message)))
         .collect();
     if !(assumed.fill > 0.0 && assumed.fill <= assumed.policy.fill_max) {
@@ -87,6 +92,8 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.probabilities(&packing));
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
+    faults.extend(judge.steps());
+    faults.extend(judge.causes());
     match read::bound(plan, &setting) {
         Ok(bound) => {
             let breaches = check_bound(&judge.problem, &placed(&packing), &bound);
@@ -116,9 +123,10 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     if (is - plan.cost).abs() > 1e-6 * is.abs().max(1.0) {
         faults.push(Fault::Cost { said: plan.cost, is });
     }
-    // Only a plan that is one can be the cheapest.
+    // Only a plan that is one can be the cheapest, or is worth the time that judging its margin again takes.
     if faults.is_empty() {
         faults.extend(judge.exhaustion(&packing));
+        faults.extend(margin::margin(plan, &setting));
     }
     faults
 }

@@ -84,7 +84,7 @@ impl Catalogue {
                     "give each product a name of its own",
                 );
             }
-            product.check(&field, &mut faults);
+            product.faults(&field, &mut faults);
         }
         faults
     }
@@ -95,7 +95,8 @@ impl Product {
         self.edition.iter().find(|edition| edition.name == name)
     }
 
-    fn check(&self, field: &str, faults: &mut Faults) {
+    /// Adds what is wrong with it; `field` is where it stands.
+    pub fn faults(&self, field: &str, faults: &mut Faults) {
         if self.edition.is_empty() {
             faults.add(field, "there is no edition", "describe one under [[product.edition]]");
         }

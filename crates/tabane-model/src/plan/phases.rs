@@ -97,6 +97,9 @@ pub struct Wave {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failover: Vec<Failover>,
     pub kind: WaveKind,
+    /// It was over when the plan was made, and says what was planned for it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
 }
 
 /// Why these servers.

@@ -43,7 +43,7 @@ impl SupportMatrix {
             faults.add("support", "there is no entry", "describe one under [[support]]");
         }
         for (at, entry) in self.support.iter().enumerate() {
-            entry.check(&format!("support[{at}]"), &mut faults);
+            entry.faults(&format!("support[{at}]"), &mut faults);
             if self.support[..at].contains(entry) {
                 let hint = "take one of them out";
                 faults.add(format!("support[{at}]"), "the same entry stands above", hint);
@@ -54,7 +54,8 @@ impl SupportMatrix {
 }
 
 impl Support {
-    fn check(&self, field: &str, faults: &mut Faults) {
+    /// Adds what is wrong with it; `field` is where it stands.
+    pub fn faults(&self, field: &str, faults: &mut Faults) {
         for (name, text) in [("vendor", &self.vendor), ("product", &self.product)] {
             if text.trim().is_empty() {
                 faults.add(format!("{field}.{name}"), "it is empty", "say whose product it is, and which");

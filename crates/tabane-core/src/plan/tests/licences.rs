@@ -43,7 +43,7 @@ publisher = "p"
 standing = "knowledge"
 "#;
 
-fn products() -> Vec<PlanProduct> {
+pub(super) fn products() -> Vec<PlanProduct> {
     let catalogue: Catalogue = toml::from_str(CATALOGUE).unwrap();
     assert!(catalogue.faults().is_empty(), "{:?}", catalogue.faults());
     let of = |product: &Product| PlanProduct {
@@ -54,7 +54,7 @@ fn products() -> Vec<PlanProduct> {
     catalogue.product.iter().map(of).collect()
 }
 
-fn need(product: &str, servers: &[&str]) -> LicenceNeed {
+pub(super) fn need(product: &str, servers: &[&str]) -> LicenceNeed {
     LicenceNeed { product: product.into(), servers: patterns(servers), editions: Vec::new() }
 }
 

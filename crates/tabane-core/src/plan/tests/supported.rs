@@ -7,7 +7,7 @@ use tabane_model::{
 
 use super::*;
 
-const MATRIX: &str = r#"
+pub(super) const MATRIX: &str = r#"
 as_of = "2026-01-01"
 [[support]]
 vendor = "debian"

@@ -4,7 +4,7 @@ use tabane_model::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, TcoIte
 
 use super::{rules::patterns, *};
 
-fn costs() -> Costs {
+pub(super) fn costs() -> Costs {
     Costs {
         currency: "EUR".into(),
         years: 4,

@@ -27,10 +27,18 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
         fault("it does not say of which CPUs it knows what they do with a MHz");
     }
     let resources: Vec<&str> = setting.resources.iter().map(|resource| resource.name).collect();
+    let kind = match plan.lower_bound.certificate.as_ref() {
+        None => "nothing",
+        Some(proof) if proof.function == "apart" => "apart",
+        Some(_) => "moment",
+    };
+    if plan.lower_bound.kind != kind {
+        fault("its bound is of another kind than it says");
+    }
     if plan.assumptions.resources != resources {
         fault("it looked at other resources than it says");
     }
-    // The share itself takes as long to find as the plan took to make, and is not found again here.
+    // Whether it is this share is judged in the end: that takes longer than all else.
     match plan.predicted_overload_share {
         None if risk::is_long_enough(setting.traces.grid) => {
             fault("it states no risk, though the traces are long enough")
@@ -44,14 +52,8 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
             fault("it states a risk, and the traces are too short for one")
         }
         Some(share) if !(0.0..=1.0).contains(&share) => fault("the share that it predicts is none"),
-        Some(share) if share > policy.overload_share => {
-            let is_told = |note: &PlanNote| {
-                matches!(note, PlanNote::NoMargin { expected_share } | PlanNote::LittleHistory { expected_share }
-                    if *expected_share == share)
-            };
-            if !has(&is_told) {
-                fault("it does not say that it expects more overload than is accepted");
-            }
+        Some(share) if share > policy.overload_share && !has(&|note| tells_of(note, share)) => {
+            fault("it does not say that it expects more overload than is accepted");
         }
         Some(_) => {}
     }
@@ -65,6 +67,34 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     if supported::note(plan).is_some_and(|counted| !has(&|note| *note == counted)) {
         fault("it does not say how many of those that move are supported");
     }
+    let notes = &plan.assumptions.notes;
+    for (at, note) in notes.iter().enumerate() {
+        let is_so = match note {
+            PlanNote::VendorSupport => plan.support.is_empty(),
+            PlanNote::TooShort { days_min } => {
+                *days_min == risk::DAYS_MIN as u32 && plan.predicted_overload_share.is_none()
+            }
+            PlanNote::NoMargin { .. } | PlanNote::LittleHistory { .. } => plan
+                .predicted_overload_share
+                .is_some_and(|share| share > policy.overload_share && tells_of(note, share)),
+            PlanNote::Thin { servers } => *servers == thin,
+            PlanNote::DiskSpaceUnknown { servers } => *servers == unknown,
+            PlanNote::CpuIndices { .. } => cpus::note(setting).is_some_and(|is| cpus::same(note, &is)),
+            PlanNote::Supported { .. } => supported::note(plan).as_ref() == Some(note),
+            PlanNote::NotAbsorbed { failures, host } => {
+                let is_known = |host: &String| plan.hosts.iter().any(|known| known.id == *host);
+                *failures == policy.spare_hosts
+                    && plan.failures_absorbed < *failures
+                    && host.as_ref().is_none_or(is_known)
+            }
+        };
+        if notes[..at].contains(note) {
+            fault(&format!("it says twice: {note}"));
+        }
+        if !is_so {
+            fault(&format!("it says what is not so: {note}"));
+        }
+    }
     if plan.waves.is_empty() && is_in_use {
         fault("it does not say how it is introduced");
     }
@@ -72,6 +102,12 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
         fault("its gates are not those of its policy");
     }
     faults
+}
+
+/// Whether a note says that so much overload is expected.
+fn tells_of(note: &PlanNote, share: f64) -> bool {
+    matches!(note, PlanNote::NoMargin { expected_share } | PlanNote::LittleHistory { expected_share }
+        if *expected_share == share)
 }
 
 fn same_gates(are: &[Gate], said: &[Gate]) -> bool {

@@ -31,7 +31,8 @@ impl Judge<'_> {
             if self.plan.waves[..at].iter().any(|other| other.name == *name) {
                 fault(format!("two waves are called {name}"));
             }
-            let most = limits.servers_max(at == 0);
+            // What is over had the hands that it needed, whatever there are now.
+            let most = if wave.done { usize::MAX } else { limits.servers_max(at == 0) };
             // A pilot may be one group that is larger.
             let is_one = at == 0
                 && wave.servers.len() <= limits.servers_max(false)
@@ -62,7 +63,10 @@ impl Judge<'_> {
             Ok(groups) => {
                 let (mut last_plain, mut first_critical) = (None, None);
                 for members in groups.iter() {
-                    let mut waves = members.iter().filter_map(|server| wave_of.get(server).copied());
+                    // Who has moved with a wave that is over waits for nobody.
+                    let is_ahead = |wave: &usize| !self.plan.waves[*wave].done;
+                    let waves = members.iter().filter_map(|server| wave_of.get(server).copied());
+                    let mut waves = waves.filter(is_ahead);
                     let Some(first) = waves.next() else { continue };
                     if waves.any(|wave| wave != first) {
                         fault(format!(

@@ -1,0 +1,51 @@
+//! Whether the overload that a plan expects is what comes of judging its fill again.
+//!
+//! The judges make plans of parts of the traces, so this takes as long as finding the margin took.
+
+use tabane_model::{Plan, PlanNote};
+
+use super::Fault;
+use crate::plan::{
+    PlanError,
+    risk::{self, Margin},
+    setting::Setting,
+};
+
+pub(super) fn margin(plan: &Plan, setting: &Setting<'_>) -> Option<Fault> {
+    let said = plan.predicted_overload_share?;
+    let fill = plan.assumptions.fill;
+    match found(setting, fill, said) {
+        Ok(Some(margin)) => wrong_note(plan, setting, margin).map(|what| Fault::Breach(what.to_owned())),
+        Ok(None) => Some(Fault::Breach(format!(
+            "it expects a share of {said} of overload, and that is not what comes of a fill of {fill}"
+        ))),
+        Err(error) => Some(error.into()),
+    }
+}
+
+fn near(is: f64, said: f64) -> bool {
+    (is - said).abs() <= 1e-9 * is.abs()
+}
+
+/// The margin that expects as much as is said. A fill that was kept is judged by itself; where it was looked for, days of the
+/// fuller ones that were tried before it count, too.
+fn found(setting: &Setting<'_>, fill: f64, said: f64) -> Result<Option<Margin>, PlanError> {
+    let is_said = |margin: &Margin| near(margin.fill, fill) && near(margin.expected, said);
+    if let Some(kept) = risk::margin_of(setting, fill)?.filter(is_said) {
+        return Ok(Some(kept));
+    }
+    Ok(risk::margin(setting)?.filter(is_said))
+}
+
+/// That nothing keeps the accepted share is another thing than that little is known.
+fn wrong_note(plan: &Plan, setting: &Setting<'_>, margin: Margin) -> Option<&'static str> {
+    let is_seen = margin.seen > setting.policy.overload_share;
+    let has = |wanted: &dyn Fn(&PlanNote) -> bool| plan.assumptions.notes.iter().any(wanted);
+    if has(&|note| matches!(note, PlanNote::NoMargin { .. })) && !is_seen {
+        return Some("it says that no margin keeps the accepted share, and its own does");
+    }
+    if has(&|note| matches!(note, PlanNote::LittleHistory { .. })) && is_seen {
+        return Some("it says that its margin keeps the accepted share, and that was not seen");
+    }
+    None
+}
