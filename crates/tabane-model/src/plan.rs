@@ -1,5 +1,7 @@
 //! The forms of a consolidation plan: what hosts there may be, what is accepted, and what came of it.
 
+#[cfg(test)]
+mod absurd;
 mod costs;
 mod cpu;
 mod document;

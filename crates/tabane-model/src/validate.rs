@@ -27,6 +27,17 @@ impl Faults {
         }
     }
 
+    /// A number has to lie from 0 to what nobody needs more than, so that sums stay finite. A zero below zero is none.
+    pub fn amount(&mut self, field: impl Into<String>, value: f64, most: f64, unit: &str) {
+        if !(0.0..=most).contains(&value) || (value == 0.0 && value.is_sign_negative()) {
+            self.add(
+                field,
+                format!("{value:?}{unit} is out of range, or no number"),
+                format!("use 0 to {most}{unit}"),
+            );
+        }
+    }
+
     /// As `range`, with sizes printed for people.
     pub fn size(&mut self, field: &str, bytes: u64, low: u64, high: u64) {
         if !(low..=high).contains(&bytes) {

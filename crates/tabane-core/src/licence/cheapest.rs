@@ -85,9 +85,9 @@ fn mix(choices: &[Choice], weights: &[Tally]) -> Option<Mix> {
     let last = &stages[stages.len() - 1];
     // So many by sets, the others by themselves.
     let total = |covered: usize| {
-        let rest = singles[covered..].iter().map(|(single, _)| single.map(|(cost, _)| cost));
-        let rest = rest.sum::<Option<u64>>()?;
-        last[covered]?.cost.checked_add(rest).map(|cost| (cost, covered))
+        let mut rest = singles[covered..].iter().map(|(single, _)| single.map(|(cost, _)| cost));
+        let rest = rest.try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))?;
+        Some((last[covered]?.cost.saturating_add(rest), covered))
     };
     let (cost, covered) = (0..=count).filter_map(total).min()?;
 

@@ -10,6 +10,7 @@ use tabane_model::{
 
 use super::*;
 
+mod absurd;
 mod cpus;
 mod licences;
 mod mutations;

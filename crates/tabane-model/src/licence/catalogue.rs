@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Origin, Price};
+use super::{Metric, Origin, Price, metric::NUMBER_MAX};
 use crate::Faults;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,9 +110,7 @@ impl Product {
                     "give each edition a name of its own",
                 );
             }
-            if edition.pack == 0 {
-                faults.add(format!("{field}.pack"), "it is 0", "state a number from 1 on");
-            }
+            faults.range(&format!("{field}.pack"), edition.pack.into(), 1, NUMBER_MAX, " licences");
             edition.metric.check(&format!("{field}.metric"), faults);
             if edition.source.is_empty() {
                 let hint = "say where the rule is written, or standing = \"knowledge\"";

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Faults;
 
+/// Of anything that a rule names: more is a slip of the pen, and could not be counted.
+pub(super) const NUMBER_MAX: u64 = 1_000_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Metric {
@@ -107,33 +110,52 @@ fn one() -> u32 {
 
 impl Metric {
     pub(super) fn check(&self, field: &str, faults: &mut Faults) {
-        let mut positive = |name: &str, value: u32| {
-            if value == 0 {
-                faults.add(format!("{field}.{name}"), "it is 0", "state a number from 1 on");
-            }
+        let mut within = |name: &str, value: u32, low: u64| {
+            faults.range(&format!("{field}.{name}"), value.into(), low, NUMBER_MAX, "");
         };
-        let factors = |factors: &[CoreFactor]| factors.iter().map(|f| f.thousandths).min().unwrap_or(0);
-        let covered = |covers: &Cover| if let Cover::Vms(vms) = covers { *vms } else { 1 };
         match self {
-            Self::HostCores { covers, .. } => positive("covers.vms", covered(covers)),
-            Self::CoreFactor { factors: table } => positive("factors", factors(table)),
+            Self::HostCores { cores_per_socket_min, cores_per_host_min, covers, .. } => {
+                within("cores_per_socket_min", *cores_per_socket_min, 0);
+                within("cores_per_host_min", *cores_per_host_min, 0);
+                within("covers.vms", covers.vms(), 1);
+            }
+            Self::CoreFactor { factors } => all("factors", factors, &mut within),
+            Self::VmCores { cores_per_vm_min } => within("cores_per_vm_min", *cores_per_vm_min, 0),
             Self::Pvu { rates, .. } => {
-                positive("rates", rates.iter().map(|rate| rate.pvu_per_core).min().unwrap_or(0));
+                if rates.is_empty() {
+                    within("rates", 0, 1);
+                }
+                rates.iter().for_each(|rate| within("rates", rate.pvu_per_core, 1));
             }
             Self::HostSockets { sockets_per_licence, sockets_max, covers, .. } => {
-                positive("sockets_per_licence", *sockets_per_licence);
-                positive("sockets_max", sockets_max.unwrap_or(1));
-                positive("covers.vms", covered(covers));
+                within("sockets_per_licence", *sockets_per_licence, 1);
+                within("sockets_max", sockets_max.unwrap_or(1), 1);
+                within("covers.vms", covers.vms(), 1);
             }
-            Self::Vms { vms_per_licence } => positive("vms_per_licence", *vms_per_licence),
-            Self::NamedUsers { users_per_processor_min, factors: table, users_per_host_min } => {
+            Self::Vms { vms_per_licence } => within("vms_per_licence", *vms_per_licence, 1),
+            Self::NamedUsers { users_per_processor_min, factors, users_per_host_min } => {
+                within("users_per_processor_min", *users_per_processor_min, 0);
                 if *users_per_processor_min > 0 {
-                    positive("factors", factors(table));
-                } else {
-                    positive("users_per_host_min", *users_per_host_min);
+                    all("factors", factors, &mut within);
                 }
+                within("users_per_host_min", *users_per_host_min, u64::from(*users_per_processor_min == 0));
             }
-            Self::VmCores { .. } | Self::Vpc { .. } | Self::Users | Self::Site => {}
+            Self::Vpc { .. } | Self::Users | Self::Site => {}
         }
     }
+}
+
+impl Cover {
+    /// That a set of licences covers; one where it is no matter of numbers.
+    fn vms(self) -> u32 {
+        if let Self::Vms(vms) = self { vms } else { 1 }
+    }
+}
+
+/// A table has to have an entry, and each a factor above 0.
+fn all(name: &str, factors: &[CoreFactor], within: &mut impl FnMut(&str, u32, u64)) {
+    if factors.is_empty() {
+        within(name, 0, 1);
+    }
+    factors.iter().for_each(|factor| within(name, factor.thousandths, 1));
 }

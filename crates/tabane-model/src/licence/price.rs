@@ -17,6 +17,8 @@ pub struct Amount(pub u64);
 #[error("{0:?} is no amount: write digits, and at most four after a point, in quotes")]
 pub struct AmountError(String);
 
+/// Of a pack, so that what a host needs can be counted: a thousand million.
+pub const AMOUNT_MAX: Amount = Amount(1_000_000_000 * ONE);
 const DECIMALS: usize = 4;
 const ONE: u64 = 10_000;
 
@@ -84,6 +86,10 @@ impl Price {
         if self.currency.len() != 3 || !self.currency.bytes().all(|b| b.is_ascii_uppercase()) {
             let message = format!("{:?} is no currency", self.currency);
             faults.add(format!("{field}.currency"), message, "use three capital letters of ISO 4217");
+        }
+        if self.amount > AMOUNT_MAX {
+            let hint = format!("state at most {AMOUNT_MAX} for a pack");
+            faults.add(format!("{field}.amount"), format!("{} is out of range", self.amount), hint);
         }
         self.source.check(&format!("{field}.source"), faults);
     }

@@ -63,6 +63,14 @@ fn what_no_rule_can_mean_is_told() {
         ("kind = \"vms\"", "kind = \"named_users\""),
         ("name = \"per-vm\"", "name = \"per-vm\"\npack = 0"),
         ("\"knowledge\"", "\"vendor\""),
+        ("kind = \"vms\"", "kind = \"vms\", vms_per_licence = 4294967295"),
+        ("kind = \"vms\"", "kind = \"vm_cores\", cores_per_vm_min = 4294967295"),
+        (
+            "kind = \"vms\"",
+            "kind = \"core_factor\", factors = [{ family = \"x86\", thousandths = 4294967295 }]",
+        ),
+        ("kind = \"vms\"", "kind = \"named_users\", users_per_host_min = 4294967295"),
+        ("name = \"per-vm\"", "name = \"per-vm\"\npack = 4294967295"),
         ("title = \"t\"", "title = \" \""),
         ("source = [{ title = \"t\", publisher = \"p\", standing = \"knowledge\" }]", "source = []"),
     ] {
@@ -98,6 +106,9 @@ fn own_prices_take_the_place_of_listed_ones() {
     assert_eq!(catalogue.product[0].edition[0].price.as_ref().unwrap().amount, Amount(125_000));
     let list: PriceList = toml::from_str(&own.replace("per-vm", "per-core")).unwrap();
     assert!(!list.apply(&mut catalogue).is_empty());
+    let dear = own.replace("12.50", "1000000000.01");
+    let faults = toml::from_str::<PriceList>(&dear).unwrap().apply(&mut catalogue);
+    assert_eq!((faults.0.len(), faults.0[0].field.as_str()), (1, "price[0].price.amount"));
     let list: PriceList = toml::from_str(&own.replace("EUR", "euro")).unwrap();
     assert!(!list.apply(&mut catalogue).is_empty());
 }

@@ -5,6 +5,11 @@ use utoipa::ToSchema;
 
 use crate::Faults;
 
+/// Of any currency, so that sums of what anybody states stay numbers.
+pub(super) const MONEY_MAX: f64 = 1e12;
+/// Of one machine.
+pub(super) const WATTS_MAX: f64 = 1e6;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
@@ -157,13 +162,9 @@ impl Costs {
         let value = serde_json::to_value(self).unwrap_or_default();
         for (table, keys) in value.as_object().into_iter().flatten() {
             for (key, amount) in keys.as_object().into_iter().flatten() {
-                if !amount.as_f64().is_some_and(|amount| (0.0..1e12).contains(&amount)) {
-                    faults.add(
-                        format!("{table}.{key}"),
-                        "the number is negative or none",
-                        "state it as a number from 0 on",
-                    );
-                }
+                let (most, unit) = most_of(key);
+                // What is no number has none in JSON.
+                faults.amount(format!("{table}.{key}"), amount.as_f64().unwrap_or(f64::NAN), most, unit);
             }
         }
         if self.before.replacement_years != 0.0 && self.before.replacement_years < 0.1 {
@@ -178,5 +179,19 @@ impl Costs {
             );
         }
         faults
+    }
+}
+
+/// What is no money has bounds of its own.
+fn most_of(key: &str) -> (f64, &'static str) {
+    match key {
+        "watts" => (WATTS_MAX, " W"),
+        "pue" => (100.0, ""),
+        "replacement_years" => (100.0, " years"),
+        "double_running_months" => (240.0, " months"),
+        "admin_hours_year" | "host_admin_hours_year" | "server_admin_hours_year" => (8_784.0, " hours"),
+        "rack_units" | "host_rack_units" => (10_000.0, " units"),
+        "network_ports" | "host_network_ports" => (10_000.0, " ports"),
+        _ => (MONEY_MAX, ""),
     }
 }

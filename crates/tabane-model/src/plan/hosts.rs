@@ -5,8 +5,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CpuRating, PlanPolicy, cpu};
+use super::{
+    CpuRating, PlanPolicy,
+    costs::{MONEY_MAX, WATTS_MAX},
+    cpu,
+};
 use crate::Faults;
+
+const CORES_MAX: u64 = 65_536;
+const COUNT_MAX: u64 = 1_000_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,15 +118,10 @@ impl HostTypes {
             if let Some(index) = host.cpu_index {
                 cpu::index_fault(field("cpu_index"), index, &mut faults);
             }
-            for (name, value) in [("price", host.price), ("watts", host.watts)] {
-                if !(0.0..=1e12).contains(&value) {
-                    faults.add(
-                        field(name),
-                        "the number is negative or none",
-                        "state it as a number from 0 on, a million million at most",
-                    );
-                }
-            }
+            faults.amount(field("price"), host.price, MONEY_MAX, "");
+            faults.amount(field("watts"), host.watts, WATTS_MAX, " W");
+            faults.range(&field("cpu_cores"), host.cpu_cores.into(), 0, CORES_MAX, " cores");
+            faults.range(&field("count"), host.count.unwrap_or(0).into(), 0, COUNT_MAX, " hosts");
         }
         faults
     }

@@ -65,9 +65,7 @@ impl Phases {
             ("labour_hours_per_wave", self.labour_hours_per_wave),
         ];
         for (name, hours) in hours {
-            if !(0.0..=1e6).contains(&hours) {
-                faults.add(format!("phases.{name}"), "no number of hours", "state hours from 0 to a million");
-            }
+            faults.amount(format!("phases.{name}"), hours, 1e6, " hours");
         }
         faults.range("phases.watch_days", u64::from(self.watch_days), 0, 3_660, " days");
         if self.servers_max(true) == 0 || self.servers_max(false) == 0 {

@@ -10,6 +10,11 @@ use super::{
 };
 use crate::{Faults, support::SupportRule};
 
+/// A week: nobody waits longer for a plan.
+const TIME_LIMIT_MAX_S: u64 = 604_800;
+/// 16 TiB.
+const OVERHEAD_MAX_MIB: u64 = 16 << 20;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanPolicy {
@@ -129,7 +134,7 @@ impl PlanPolicy {
     /// Everything that is wrong.
     pub fn faults(&self) -> Faults {
         let mut faults = Faults::default();
-        if !(0.0..1.0).contains(&self.overload_share) {
+        if !(0.0..1.0).contains(&self.overload_share) || self.overload_share.is_sign_negative() {
             faults.add(
                 "overload_share",
                 "no share from 0 to below 1",
@@ -143,9 +148,8 @@ impl PlanPolicy {
             let hint = "state it as a share from fill_max to 1";
             faults.add("fill_failed", "no share from fill_max to 1", hint);
         }
-        if !(0.0..=3_660.0).contains(&self.days_min) {
-            faults.add("days_min", "no number of days", "state it as a number from 0 on, for example 7");
-        }
+        faults.amount("days_min", self.days_min, 3_660.0, " days");
+        faults.range("time_limit_s", self.time_limit_s.into(), 0, TIME_LIMIT_MAX_S, " s");
         if self.spare_hosts > 16 {
             faults.add("spare_hosts", "more than 16 hosts", "state how many hosts may fail at the same time");
         }
@@ -161,6 +165,8 @@ impl PlanPolicy {
         for (at, overhead) in self.overhead.iter().enumerate() {
             patterns(&format!("overhead[{at}].servers"), &overhead.servers, &mut faults);
             percents(&format!("overhead[{at}].cpu_percent"), overhead.cpu_percent, &mut faults);
+            let field = format!("overhead[{at}].memory_mib");
+            faults.range(&field, overhead.memory_mib.into(), 0, OVERHEAD_MAX_MIB, " MiB");
         }
         cpu::faults_of(&self.cpu, &mut faults);
         self.phases.faults(&mut faults);

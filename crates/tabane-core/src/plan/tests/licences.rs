@@ -8,7 +8,7 @@ use tabane_model::{
 use super::{rules::patterns, *};
 
 /// By all cores of a host, as databases are; and by VM.
-const CATALOGUE: &str = r#"
+pub(super) const CATALOGUE: &str = r#"
 as_of = "2026-01-01"
 vendor = "someone"
 [[product]]
