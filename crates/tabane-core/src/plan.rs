@@ -23,6 +23,7 @@ mod review;
 mod risk;
 mod rules;
 mod setting;
+mod shortage;
 mod since;
 mod spare;
 mod supported;

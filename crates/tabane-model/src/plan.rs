@@ -25,7 +25,7 @@ pub use hosts::{HostType, HostTypes};
 pub use licences::{
     HostLicences, LicenceNeed, LicencePacks, LicencePosition, PlanLicences, PlanProduct, ProductLicences,
 };
-pub use note::{CpuModel, Lack, PlanNote, UnplacedCause};
+pub use note::{ClashHosts, CpuModel, Lack, PlanNote, UnplacedCause};
 pub use pattern::ServerPattern;
 pub(crate) use pattern::fits;
 pub use phases::{Comparison, Dependency, Gate, GateKind, Phases, Wave, WaveKind};

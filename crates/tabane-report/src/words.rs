@@ -101,6 +101,25 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             }
             text
         }
+        PlanNote::Clash { servers, rules, hosts, proof, needed, there } => {
+            const MOST: usize = 8;
+            let more = servers.len().saturating_sub(MOST);
+            let named = servers[..servers.len() - more].join("、");
+            let named = if more > 0 { format!("{named} ほか {more} 台") } else { named };
+            let limits = hosts.iter().map(|host| format!("{} は {} 台", host.host_type, host.count));
+            let parts: Vec<String> = rules.iter().cloned().chain(limits).collect();
+            let asked = match proof.function.as_str() {
+                "all" => format!("{}は {needed} 必要で、{there} しかありません", resource(language, &proof.resource)),
+                _ => format!("ホストが {needed} 台必要で、{there} 台しかありません"),
+            };
+            format!(
+                "配置できないサーバーがあります。次のものは同時に満たせません: {named}（{}）。{asked}。これは証明済みで、どれか一つでも除けば成り立ちません。",
+                parts.join("、")
+            )
+        }
+        PlanNote::NoPlaceFound { servers } => format!(
+            "ホストに収まるはずの {servers} 台の配置先が見つかりませんでした。配置先がないことは証明されていません。時間や規則を変えれば見つかるかもしれません。ホストを増やせば見つかります。"
+        ),
         PlanNote::NotAbsorbed { failures: 1, host } => {
             format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))
         }

@@ -1410,6 +1410,12 @@ export interface components {
             /** Format: int64 */
             revision: number;
         };
+        /** @description Hosts that there is a limited number of. */
+        ClashHosts: {
+            /** Format: int32 */
+            count: number;
+            host_type: string;
+        };
         /** @enum {string} */
         CloneMode: "linked" | "full";
         /** @description What a VM was copied from. */
@@ -2618,6 +2624,23 @@ export interface components {
             unknown: string[];
             /** Format: int32 */
             unnamed: number;
+        } | {
+            hosts: components["schemas"]["ClashHosts"][];
+            /** @enum {string} */
+            kind: "clash";
+            /** Format: int64 */
+            needed: number;
+            /** @description As of a bound; with the function `all`, amounts are counted, and hosts otherwise. */
+            proof: components["schemas"]["Proof"];
+            rules: string[];
+            servers: string[];
+            /** Format: int64 */
+            there: number;
+        } | {
+            /** @enum {string} */
+            kind: "no_place_found";
+            /** Format: int32 */
+            servers: number;
         };
         /** @enum {string} */
         PlanPhase: "pending" | "making" | "ready" | "failed";

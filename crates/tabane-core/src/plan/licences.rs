@@ -134,6 +134,12 @@ impl Licensing {
         Ok(Self { products: needed })
     }
 
+    /// Whether there is an edition for all that the server needs on hosts of this type.
+    pub fn may(&self, server: usize, kind: usize) -> bool {
+        let needs = self.products.iter().filter(|needed| needed.members.binary_search(&server).is_ok());
+        needs.into_iter().all(|needed| needed.hosts[kind].price(&Tally::default(), Pool::default()).is_some())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.products.is_empty()
     }

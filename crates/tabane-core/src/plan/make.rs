@@ -17,7 +17,7 @@ use super::{
     risk::{self, Margin},
     rules::is_excluded,
     setting::Setting,
-    spare, supported,
+    shortage, spare, supported,
     tco::tco,
     units::Units,
 };
@@ -134,6 +134,7 @@ impl<'a> Begun<'a> {
             notes.push(PlanNote::DiskSpaceUnknown { servers });
         }
         notes.extend(cpus::note(setting));
+        notes.extend(shortage::note(setting, problem, &packing));
         let (names, resources) = (setting.names(), &setting.resources);
         let probabilities = risk::probabilities(
             problem.demand(),
@@ -324,6 +325,14 @@ fn lacking(setting: &Setting<'_>, problem: &Problem, server: usize) -> Vec<Lack>
     allowed.map(of).min_by_key(Vec::len).unwrap_or_default()
 }
 
+pub(super) fn told_step(step: Step) -> (&'static str, Option<u32>) {
+    match step {
+        Step::Volume => ("volume", None),
+        Step::Parts(parts) => ("parts", Some(parts)),
+        Step::Fringe(fringe) => ("fringe", Some(fringe)),
+    }
+}
+
 fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {
     let resources = &setting.resources;
     let (kind, certificate) = match bound.hosts_by {
@@ -333,11 +342,7 @@ fn told_bound(bound: &Bound, setting: &Setting<'_>) -> LowerBound {
             ("apart", Some(Proof { resource, bin: 0, function: "apart".into(), parameter: None }))
         }
         Certificate::Moment { dimension, bin, step } => {
-            let (function, parameter) = match step {
-                Step::Volume => ("volume", None),
-                Step::Parts(parts) => ("parts", Some(parts)),
-                Step::Fringe(fringe) => ("fringe", Some(fringe)),
-            };
+            let (function, parameter) = told_step(step);
             let resource = resources[dimension].name.to_owned();
             ("moment", Some(Proof { resource, bin, function: function.into(), parameter }))
         }

@@ -75,7 +75,7 @@ fn repaired(
 ) -> Result<Packing, PlanError> {
     let setting = &begun.setting;
     let problem = setting.problem_of_units(begun.problem.demand(), setting.policy.objective, begun.fill)?;
-    setting.fits_somewhere(&problem)?;
+    setting.fits_somewhere(&begun.problem, &problem)?;
     let mut before: Vec<Packed> =
         kinds.iter().map(|kind| Packed { kind: *kind, servers: Vec::new() }).collect();
     let mut settled = Vec::new();

@@ -120,7 +120,7 @@ impl<'a> Setting<'a> {
             return Ok(best(problem, &|first| lower_bound(problem, &placed(first)).cost));
         }
         let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
-        self.fits_somewhere(&units)?;
+        self.fits_somewhere(problem, &units)?;
         let packing = best(&units, &|first| lower_bound(problem, &placed(&self.units.expand(first))).cost);
         Ok(self.units.expand(&packing))
     }
@@ -185,18 +185,59 @@ impl<'a> Setting<'a> {
         Ok(self.units.expand(&settle(&units, packing, &toll, self.policy.seed, &stop)))
     }
 
-    /// Servers that fit a host each and none together are a contradiction that nobody should look for in a plan.
-    pub fn fits_somewhere(&self, units: &Problem) -> Result<(), PlanError> {
-        let names = self.names();
+    /// Servers that fit a host each and none together are a contradiction that nobody should look for in a plan. Told are as
+    /// few of them as clash, and what they ask for too much of.
+    pub fn fits_somewhere(&self, servers: &Problem, units: &Problem) -> Result<(), PlanError> {
         for (at, members) in self.units.iter().enumerate() {
             if members.len() > 1 && !units.fits_any(at) {
-                let named: Vec<&str> = members.iter().map(|server| names[*server]).collect();
-                return Err(PlanError::Clash(vec![
-                    format!("{} stay together by keep_together", named.join(", ")),
-                    "no host that they may go to carries all of them".into(),
-                ]));
+                return Err(PlanError::Clash(self.too_large(servers, members)));
             }
         }
         Ok(())
+    }
+
+    fn too_large(&self, problem: &Problem, members: &[usize]) -> Vec<String> {
+        let lack = |members: &[usize], kind: usize| {
+            problem.kinds()[kind].capacity.iter().copied().enumerate().find_map(|(dimension, there)| {
+                let sums = problem.demand().sum(members.iter().copied(), dimension);
+                let needed = sums.into_iter().max().unwrap_or(0);
+                (needed > u64::from(there)).then_some((dimension, needed, there))
+            })
+        };
+        let allowed: Vec<usize> = (0..self.hosts.len())
+            .filter(|kind| members.iter().all(|server| problem.may(*server, *kind)))
+            .collect();
+        let clashes = |members: &[usize]| allowed.iter().all(|kind| lack(members, *kind).is_some());
+        let mut left = members.to_vec();
+        for server in members {
+            let without: Vec<usize> = left.iter().copied().filter(|other| other != server).collect();
+            if clashes(&without) {
+                left = without;
+            }
+        }
+        let names = self.names();
+        let named: Vec<&str> = left.iter().map(|server| names[*server]).collect();
+        let groups = self.rules.together.iter().filter(|(_, group)| left.iter().any(|at| group.contains(at)));
+        let groups: Vec<String> = groups.map(|(name, _)| format!("keep_together {name}")).collect();
+        let mut told = vec![
+            format!("{} stay together by {}", named.join(", "), groups.join(" with ")),
+            "no host that they may go to carries all of them".into(),
+        ];
+        for kind in allowed {
+            if let Some((dimension, needed, there)) = lack(&left, kind) {
+                let (name, resource) = (&self.hosts[kind].name, self.resources[dimension].name);
+                told.push(format!("of {resource} they need {needed}, and {there} of a {name} may be used"));
+            }
+        }
+        let kept_from = |kind: &usize| lack(&left, *kind).is_none();
+        let others: Vec<&str> =
+            (0..self.hosts.len()).filter(kept_from).map(|kind| self.hosts[kind].name.as_str()).collect();
+        if !others.is_empty() {
+            told.push(format!(
+                "pins or licences keep them from {}, which would carry them",
+                others.join(", ")
+            ));
+        }
+        told
     }
 }

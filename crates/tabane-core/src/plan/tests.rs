@@ -17,6 +17,7 @@ mod mutations;
 mod replan;
 mod review;
 mod rules;
+mod shortage;
 mod supported;
 mod tco;
 mod trial;

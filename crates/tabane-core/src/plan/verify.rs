@@ -7,6 +7,7 @@ mod judge;
 mod margin;
 mod money;
 mod read;
+mod shortage;
 mod statements;
 mod steps;
 mod unplaced;
@@ -94,6 +95,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.waves(&packing));
     faults.extend(judge.steps());
     faults.extend(judge.causes());
+    faults.extend(judge.shortage());
     match read::bound(plan, &setting) {
         Ok(bound) => {
             let breaches = check_bound(&judge.problem, &placed(&packing), &bound);

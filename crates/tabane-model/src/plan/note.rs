@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Proof;
 use crate::support::SupportRefusal;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +28,26 @@ pub enum PlanNote {
     /// MHz of CPUs count by what the CPUs do with them: these were known, these not, and of so many servers nobody says what
     /// they have. `hosts` are types of hosts of which nothing is known. What is not known counts as the reference.
     CpuIndices { known: Vec<CpuModel>, unknown: Vec<String>, unnamed: u32, hosts: Vec<String> },
+    /// These servers ask for more than there is, which is why some have no host. By these rules they may go to no other
+    /// hosts, of which there are so many; without any of it the proof does not hold.
+    Clash {
+        servers: Vec<String>,
+        rules: Vec<String>,
+        hosts: Vec<ClashHosts>,
+        /// As of a bound; with the function `all`, amounts are counted, and hosts otherwise.
+        proof: Proof,
+        needed: u64,
+        there: u64,
+    },
+    /// No place was found for so many servers that fit a host, and it is not proved that there is none.
+    NoPlaceFound { servers: u32 },
+}
+
+/// Hosts that there is a limited number of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClashHosts {
+    pub host_type: String,
+    pub count: u32,
 }
 
 /// Servers with a CPU of this name.
@@ -93,6 +114,24 @@ impl std::fmt::Display for PlanNote {
                 }
                 Ok(())
             }
+            Self::Clash { servers, rules, hosts, proof, needed, there } => {
+                write!(f, "Some servers have no host, since these ask for more than there is: {}", some(servers))?;
+                for rule in rules {
+                    write!(f, "; {rule}")?;
+                }
+                for ClashHosts { host_type, count } in hosts {
+                    write!(f, "; {count} of {host_type}")?;
+                }
+                match proof.function.as_str() {
+                    "all" => write!(f, ". Of {} they need {needed}, and there are {there}.", proof.resource)?,
+                    _ => write!(f, ". They need {needed} hosts, and there are {there}.")?,
+                }
+                f.write_str(" This is proved; with any of it left out it is not so.")
+            }
+            Self::NoPlaceFound { servers } => write!(
+                f,
+                "No place was found for {servers} that would fit a host. It is not proved that there is none: more time or other rules may find it, more hosts will."
+            ),
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("any host");
                 match failures {
@@ -101,6 +140,15 @@ impl std::fmt::Display for PlanNote {
                 }
             }
         }
+    }
+}
+
+/// Names in a sentence: not hundreds of them.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 8;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
             PlanNote::Thin { servers } => *servers == thin,
             PlanNote::DiskSpaceUnknown { servers } => *servers == unknown,
             PlanNote::CpuIndices { .. } => cpus::note(setting).is_some_and(|is| cpus::same(note, &is)),
+            // Judged by themselves.
+            PlanNote::Clash { .. } | PlanNote::NoPlaceFound { .. } => true,
             PlanNote::Supported { .. } => supported::note(plan).as_ref() == Some(note),
             PlanNote::NotAbsorbed { failures, host } => {
                 let is_known = |host: &String| plan.hosts.iter().any(|known| known.id == *host);
