@@ -61,6 +61,10 @@ pub enum PlanError {
     UnknownProduct(String),
     #[error("the policy asks for vendors' support, and there is no matrix of it: name it with --support")]
     NoSupportMatrix,
+    #[error(
+        "there is no window for {wave} within ten years from {from} on: blackouts of the policy close all that phases.windows open"
+    )]
+    NoWindow { wave: String, from: String },
     #[error("there is no wave {wave}; there are {there}")]
     UnknownWave { wave: String, there: String },
     #[error("the plan's assumptions: {0}")]

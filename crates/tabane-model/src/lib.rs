@@ -65,14 +65,14 @@ pub use package::{
 };
 pub use pci::{PCI_MAX, PciDevice, PciPassthrough, is_pci_address};
 pub use plan::{
-    Across, AfterCosts, Assumptions, BeforeCosts, ClashHosts, Comparison, Costs, CpuIndex, CpuModel,
-    CpuRating, CpuTable, DataQuality, Dependency, Exhaustion, Failover, Gaps, Gate, GateKind, Growth,
-    HostLicences, HostType, HostTypes, JudgedGate, KeepApart, KeepTogether, Lack, LicenceNeed, LicencePacks,
-    LicencePosition, LowerBound, MemoryBasis, MigrationCosts, Objective, Overhead, PLAN_VERSION, Phases, Pin,
-    Plan, PlanCurve, PlanLicences, PlanNote, PlanPolicy, PlanProduct, PlanResource, PlannedHost,
-    ProductLicences, Proof, Rates, Reserve, Review, ReviewedHost, ReviewedPeak, ServerPattern, Takeover, Tco,
-    TcoItem, TcoPosition, TcoYear, ThinTrace, UnplacedCause, UnplacedServer, Verdict, Wave, WaveKind,
-    plan_schema,
+    Across, AfterCosts, Assumptions, BeforeCosts, Blackout, BlackoutError, ClashHosts, Comparison, Costs,
+    CpuIndex, CpuModel, CpuRating, CpuTable, DataQuality, DayOfWeek, Dependency, Exhaustion, Failover, Gaps,
+    Gate, GateKind, Growth, HostLicences, HostType, HostTypes, JudgedGate, KeepApart, KeepTogether, Lack,
+    LicenceNeed, LicencePacks, LicencePosition, LowerBound, MemoryBasis, MigrationCosts, MoveWindow,
+    Objective, Overhead, PLAN_VERSION, Phases, Pin, Plan, PlanCurve, PlanLicences, PlanNote, PlanPolicy,
+    PlanProduct, PlanResource, PlannedHost, ProductLicences, Proof, Rates, Reserve, Review, ReviewedHost,
+    ReviewedPeak, ServerPattern, Takeover, Tco, TcoItem, TcoPosition, TcoYear, ThinTrace, UnplacedCause,
+    UnplacedServer, Verdict, Wave, WaveKind, WaveWindow, plan_schema,
 };
 pub use planning::Survey;
 pub use pool::{Pool, PoolKind, PoolOnHost, PoolSpec, PoolStatus};

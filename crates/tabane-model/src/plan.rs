@@ -14,6 +14,7 @@ mod policy;
 mod review;
 mod rules;
 mod schema;
+mod windows;
 
 pub use costs::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, Tco, TcoItem, TcoPosition, TcoYear};
 pub use cpu::{CpuIndex, CpuRating, CpuTable};
@@ -33,3 +34,4 @@ pub use policy::{Gaps, MemoryBasis, Objective, PlanPolicy, Reserve};
 pub use review::{JudgedGate, Review, ReviewedHost, ReviewedPeak, Verdict};
 pub use rules::{Across, Growth, KeepApart, KeepTogether, Overhead, Pin};
 pub use schema::plan_schema;
+pub use windows::{Blackout, BlackoutError, DayOfWeek, MoveWindow, WaveWindow};

@@ -21,7 +21,8 @@ fn plan(server: &str, host: &str) -> Plan {
             "certificate": {"resource": "cpu_mhz", "bin": 1, "function": "volume"}},
         "predicted_overload_share": 0.00001, "cost": 20.0, "failures_absorbed": 1,
         "failover": [{"host": host, "takeovers": [{"host": "spare-001", "servers": [server]}]}],
-        "waves": [{"name": "pilot", "kind": "pilot", "servers": [server], "new_hosts": [host], "labour_hours": 4.0, "first_day": 0},
+        "waves": [{"name": "pilot", "kind": "pilot", "servers": [server], "new_hosts": [host], "labour_hours": 4.0, "first_day": 0,
+                   "windows": [{"date": "2026-12-05", "from": "22:00:00", "hours": 6.5, "servers": 1}]},
                   {"name": "wave-1", "kind": "critical", "servers": ["web2"], "new_hosts": [], "labour_hours": 4.0, "first_day": 14}],
         "gates": [{"kind": "pass", "metric": "migrations_failed_share", "comparison": "<=", "threshold": 0.0}],
         "support": [{"server": server, "status": "unknown", "causes": [{"kind": "nothing_told"}]},
@@ -66,6 +67,8 @@ fn both_languages_tell_everything() {
             assert!(text.contains(told), "{told}");
         }
     }
+    assert!(english.contains("2026-12-05 22:00, 6.5 h: 1 server"));
+    assert!(japanese.contains("2026-12-05 22:00 から 6.5 時間: 1 台"));
     assert!(english.contains("nothing was measured of web1") && !japanese.contains("nothing was measured"));
     assert!(japanese.contains("web1 の測定データがありません"));
     assert!(japanese.contains("換算した CPU") && !japanese.contains("counted as 1"));

@@ -2,6 +2,7 @@
 
 use tabane_model::{
     Comparison, GateKind, MemoryBasis, Objective, PlanNote, TcoItem, UnplacedCause, UnplacedServer, WaveKind,
+    WaveWindow,
     support::{SupportCause, SupportStatus},
 };
 
@@ -29,6 +30,16 @@ pub(crate) fn unit(name: &str) -> &'static str {
         "disk_iops" => "1/s",
         "disk_kbs" | "net_rx_kbs" | "net_tx_kbs" => "KB/s",
         _ => "",
+    }
+}
+
+/// When a part of a wave is moved.
+pub(crate) fn window(language: Language, window: &WaveWindow) -> String {
+    let (date, from, servers) = (window.date, window.from.strftime("%H:%M"), window.servers as usize);
+    let moved = language.counted(servers, "server", "servers", "台");
+    match language {
+        Language::English => format!("{date} {from}, {} h: {moved}", window.hours),
+        Language::Japanese => format!("{date} {from} から {} 時間: {moved}", window.hours),
     }
 }
 

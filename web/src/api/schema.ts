@@ -1527,6 +1527,8 @@ export interface components {
             /** @description Servers of which too little is known to trust what is said of them. */
             thin?: components["schemas"]["ThinTrace"][];
         };
+        /** @enum {string} */
+        DayOfWeek: "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
         Dependency: {
             name: string;
             servers: components["schemas"]["ServerPattern"][];
@@ -2178,6 +2180,23 @@ export interface components {
             id: string;
             to: components["schemas"]["Name"];
         };
+        /** @description A window of each week. */
+        MoveWindow: {
+            /** @description On which it begins. */
+            days: components["schemas"]["DayOfWeek"][];
+            /**
+             * Format: time
+             * @description As clocks on the wall have it.
+             */
+            from: string;
+            /** Format: double */
+            hours: number;
+            /**
+             * Format: int32
+             * @description Who move servers at the same time, one each.
+             */
+            people?: number;
+        };
         MovedServer: {
             /** @description Its host in the one plan; `null`: it has none there. */
             a?: string | null;
@@ -2401,6 +2420,11 @@ export interface components {
         /** @description What limits the steps: `[phases]` of the policy. */
         Phases: {
             /**
+             * @description Dates on which nothing is moved.
+             * @default []
+             */
+            blackouts: string[];
+            /**
              * @description Servers that move last.
              * @default []
              */
@@ -2410,6 +2434,12 @@ export interface components {
              * @default []
              */
             dependency: components["schemas"]["Dependency"][];
+            /**
+             * Format: date
+             * @description Nothing is moved before it; unless stated, before the day after the plan was made.
+             * @default null
+             */
+            first_date: string | null;
             /**
              * Format: double
              * @description For the move of one server.
@@ -2440,6 +2470,11 @@ export interface components {
              * @default 25
              */
             wave_servers: number;
+            /**
+             * @description When servers may be moved; at any time unless stated.
+             * @default []
+             */
+            windows: components["schemas"]["MoveWindow"][];
         };
         /** @description Servers that go to certain types of hosts only. */
         Pin: {
@@ -2888,6 +2923,22 @@ export interface components {
             /** @description Hosts that have to be there, besides those of earlier waves. */
             new_hosts: string[];
             servers: string[];
+            /** @description When its servers are moved, where the policy has windows. */
+            windows?: components["schemas"]["PlannedWindow"][];
+        };
+        /** @description A window of a wave. */
+        PlannedWindow: {
+            /** Format: date */
+            date: string;
+            /** Format: time */
+            from: string;
+            /** Format: double */
+            hours: number;
+            /**
+             * Format: int32
+             * @description So many of the wave are moved in it.
+             */
+            servers: number;
         };
         /** @description A pool of storage for disks. */
         Pool: {

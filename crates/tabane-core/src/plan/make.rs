@@ -161,8 +161,9 @@ impl<'a> Begun<'a> {
             curves: Vec::new(),
         }));
         let failover = reserve::told(&reserve.moves, &planned, &names);
-        let waves =
+        let mut waves =
             phases::waves(setting, problem, &packing, &planned, &reserve.moves, &self.moving_together, done)?;
+        phases::dated(&mut waves, &policy.phases, now)?;
         let price = |host: &PlannedHost| {
             kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
         };

@@ -9,6 +9,7 @@
 //! Servers go to the host that they have in the end, so what is on a host on the way is never more than was planned for.
 
 mod gates;
+mod windows;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::pack::{Packed, Packing, Problem};
 pub(super) use gates::gates;
+pub(super) use windows::{dated, first_date};
 
 /// Servers that move together.
 struct Group {
@@ -127,15 +129,17 @@ pub(super) fn waves(
             new_hosts: new.into_iter().map(|host| hosts[host].id.clone()).collect(),
             labour_hours: servers as f64 * phases.labour_hours_per_server,
             first_day: waves.last().map_or(0, |last| last.first_day.saturating_add(phases.watch_days)),
+            windows: Vec::new(),
             failover,
             done: earlier.is_some(),
         };
         waves.push(match earlier {
-            Some(Wave { name, kind, labour_hours, first_day, .. }) => Wave {
+            Some(Wave { name, kind, labour_hours, first_day, windows, .. }) => Wave {
                 name: name.clone(),
                 kind: *kind,
                 labour_hours: *labour_hours,
                 first_day: *first_day,
+                windows: windows.clone(),
                 ..fresh
             },
             None => fresh,

@@ -12,6 +12,7 @@ mod statements;
 mod steps;
 mod unplaced;
 mod waves;
+mod windows;
 
 use std::collections::HashMap;
 
@@ -94,6 +95,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
     faults.extend(judge.steps());
+    faults.extend(judge.windows());
     faults.extend(judge.causes());
     faults.extend(judge.shortage());
     match read::bound(plan, &setting) {

@@ -1,9 +1,10 @@
 //! How a plan is introduced: a pilot, then waves, each with gates that a program can check.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Failover, ServerPattern, rules};
+use super::{Blackout, Failover, MoveWindow, ServerPattern, WaveWindow, rules};
 use crate::Faults;
 
 /// What limits the steps: `[phases]` of the policy.
@@ -26,6 +27,17 @@ pub struct Phases {
     /// Servers that move in the same wave, since they need each other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependency: Vec<Dependency>,
+    /// When servers may be moved; at any time unless stated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<MoveWindow>,
+    /// Nothing is moved before it; unless stated, before the day after the plan was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
+    pub first_date: Option<Date>,
+    /// Dates on which nothing is moved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub blackouts: Vec<Blackout>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +57,9 @@ impl Default for Phases {
             watch_days: 14,
             critical: Vec::new(),
             dependency: Vec::new(),
+            windows: Vec::new(),
+            first_date: None,
+            blackouts: Vec::new(),
         }
     }
 }
@@ -72,6 +87,7 @@ impl Phases {
             let hint = "raise pilot_servers, wave_servers or labour_hours_per_wave";
             faults.add("phases", "no wave has hands for a single server", hint);
         }
+        self.window_faults(faults);
         if !self.critical.is_empty() {
             rules::patterns("phases.critical", &self.critical, faults);
         }
@@ -91,6 +107,9 @@ pub struct Wave {
     pub labour_hours: f64,
     /// Days from the beginning of the pilot, if each wave takes as long as it is watched.
     pub first_day: u32,
+    /// When its servers are moved, where the policy has windows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WaveWindow>,
     /// Where servers go when a host fails after this wave, where the reserve is shared. Of the last one: see the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failover: Vec<Failover>,

@@ -17,6 +17,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     let say = |english, japanese| language.say(english, japanese);
     let watched = plan.assumptions.policy.phases.watch_days.max(1);
     let days = plan.waves.last().map_or(1, |wave| wave.first_day.saturating_add(watched));
+    let is_dated = plan.waves.iter().any(|wave| !wave.windows.is_empty());
     let at = |day: u32| format!("{:.2}%", f64::from(day) / f64::from(days) * 100.0);
     let inside = html! {
         p { (match language {
@@ -34,7 +35,9 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
         }) }
         table.waves {
             thead { tr {
-                th { (say("step", "段階")) } th { (say("time", "期間")) } th.number { (say("servers", "サーバー")) }
+                th { (say("step", "段階")) } th { (say("time", "期間")) }
+                @if is_dated { th { (say("windows", "移行の時間帯")) } }
+                th.number { (say("servers", "サーバー")) }
                 th { (say("new hosts", "追加するホスト")) } th.number { (say("hours of work", "作業時間")) }
             } }
             tbody { @for wave in &plan.waves { tr {
@@ -47,6 +50,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                     Language::English => format!("day {} to {}", wave.first_day, wave.first_day.saturating_add(watched)),
                     Language::Japanese => format!("{} 日目〜{} 日目", wave.first_day, wave.first_day.saturating_add(watched)),
                 }) {} }
+                @if is_dated { td { @for window in &wave.windows { div { (words::window(language, window)) } } } }
                 td.number { (wave.servers.len()) }
                 td { (wave.new_hosts.join(", ")) }
                 td.number { (grouped(wave.labour_hours, 0)) }

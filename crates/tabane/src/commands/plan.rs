@@ -242,6 +242,13 @@ fn tell(plan: &Plan) {
             waves => format!("then {}", counted(waves, "wave")),
         };
         println!("introduced by a pilot of {servers} on {}, {then}", pilot.new_hosts.join(", "));
+        for wave in &plan.waves {
+            for window in &wave.windows {
+                let from = window.from.strftime("%H:%M");
+                let servers = counted(window.servers as usize, "server");
+                println!("  {}: {} {from}, {} h, {servers}", wave.name, window.date, window.hours);
+            }
+        }
     }
     match plan.predicted_overload_share {
         Some(share) => println!(

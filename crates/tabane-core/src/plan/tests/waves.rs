@@ -1,6 +1,6 @@
 //! Plans are introduced step by step, and each step is proved.
 
-use tabane_model::{Across, Dependency, Phases, Reserve, WaveKind};
+use tabane_model::{Across, Dependency, Phases, Reserve, WaveKind, WaveWindow};
 
 use super::{
     rules::{apart, patterns},
@@ -146,4 +146,99 @@ fn the_pilot_teaches_more_than_one_thing() {
     let plan = made(&traces, &PlanPolicy { phases, ..policy() });
     let pilot: Vec<usize> = plan.waves[0].servers.iter().map(|name| name[1..].parse().unwrap()).collect();
     assert!(pilot.iter().any(|at| *at < 6) && pilot.iter().any(|at| *at >= 6), "{pilot:?}");
+}
+
+fn in_windows(more: &str) -> PlanPolicy {
+    let text = format!(
+        r#"
+            pilot_servers = 3
+            wave_servers = 5
+            watch_days = 7
+            windows = [
+                {{ days = ["sat"], from = "22:00", hours = 9, people = 2 }},
+                {{ days = ["sun"], from = "08:00", hours = 4 }},
+            ]
+            first_date = "2026-12-01"
+            {more}
+        "#
+    );
+    PlanPolicy { phases: toml::from_str(&text).unwrap(), ..policy() }
+}
+
+fn dates(wave: &tabane_model::Wave) -> Vec<(String, u32)> {
+    wave.windows.iter().map(|window| (format!("{} {}", window.date, window.from), window.servers)).collect()
+}
+
+#[test]
+fn waves_are_moved_in_the_windows_that_are_open() {
+    let traces = traces(8);
+    let policy = in_windows("blackouts = [\"2026-12-24/2027-01-03\"]");
+    assert!(policy.faults().is_empty(), "{:?}", policy.faults());
+    let plan = made(&traces, &policy);
+    assert_eq!(faults(&plan, &traces), "");
+    // Two people move two servers each in nine hours, and one moves one in four.
+    let at = |text: &str, servers: u32| (text.to_owned(), servers);
+    assert_eq!(dates(&plan.waves[0]), [at("2026-12-05 22:00:00", 3)]);
+    assert_eq!(dates(&plan.waves[1]), [at("2026-12-12 22:00:00", 4), at("2026-12-13 08:00:00", 1)]);
+    // A week after the 13th is the 20th, of which the morning is for one; then everything is closed until the 9th.
+    assert_eq!(dates(&plan.waves[2]), [at("2026-12-20 08:00:00", 1), at("2027-01-09 22:00:00", 3)]);
+    assert_eq!(plan.waves.iter().map(|wave| wave.first_day).collect::<Vec<_>>(), [0, 7, 15]);
+
+    let rejected = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        faults(&changed, &traces)
+    };
+    let window = |plan: &mut Plan, change: fn(&mut WaveWindow)| change(&mut plan.waves[2].windows[1]);
+    let date = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    assert!(
+        rejected(&|plan| plan.waves[2].windows[1].date = date("2027-01-02"))
+            .contains("nothing is moved on 2027-01-02")
+    );
+    assert!(
+        rejected(&|plan| plan.waves[2].windows[1].date = date("2027-01-11"))
+            .contains("opens no window on 2027-01-11")
+    );
+    assert!(
+        rejected(&|plan| plan.waves[2].windows[0].date = date("2026-12-13"))
+            .contains("2026-12-13 is too early")
+    );
+    assert!(
+        rejected(&|plan| plan.waves[0].windows[0].date = date("2026-11-28"))
+            .contains("2026-11-28 is too early")
+    );
+    assert!(rejected(&|plan| window(plan, |window| window.servers = 5)).contains("hands for 4"));
+    assert!(
+        rejected(&|plan| window(plan, |window| window.servers = 2))
+            .contains("are for 3 servers, and it has 4")
+    );
+    assert!(rejected(&|plan| window(plan, |window| window.hours = 10.0)).contains("opens no window"));
+    assert!(rejected(&|plan| window(plan, |window| window.hours = f64::MAX)).contains("in no calendar"));
+    assert!(rejected(&|plan| plan.waves[1].windows.clear()).contains("are for 0 servers, and it has 5"));
+    assert!(rejected(&|plan| plan.waves[2].first_day = 14).contains("begin on day 14; that is 15"));
+}
+
+#[test]
+fn waves_that_are_over_keep_their_windows_and_the_others_come_after_them() {
+    let traces = traces(8);
+    let plan = made(&traces, &in_windows(""));
+    let later = PlanPolicy { phases: Phases { watch_days: 21, ..in_windows("").phases }, ..policy() };
+    let next = replan(&plan, 2, &traces, request(&hosts(), &later, None), Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(faults(&next, &traces), "");
+    assert_eq!(dates(&next.waves[1]), dates(&plan.waves[1]));
+    assert_eq!(dates(&next.waves[2])[0].0, "2027-01-03 08:00:00");
+}
+
+#[test]
+fn without_windows_none_are_told_and_where_all_are_closed_that_is() {
+    let traces = traces(8);
+    let plan = made(&traces, &policy());
+    assert!(plan.waves.iter().all(|wave| wave.windows.is_empty()));
+    let mut dated = plan.clone();
+    dated.waves[0].windows = made(&traces, &in_windows("")).waves[0].windows.clone();
+    assert!(faults(&dated, &traces).contains("the policy opens no window"), "{}", faults(&dated, &traces));
+    let policy = in_windows("blackouts = [\"2026-11-01/2040-01-01\"]");
+    let error = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|_, _| true);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no window for pilot within ten years from 2026-12-01 on"), "{error}");
 }

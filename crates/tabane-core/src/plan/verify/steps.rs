@@ -38,10 +38,13 @@ impl Judge<'_> {
             if !is_so {
                 fault(format!("{name} is said to take {} hours; it takes {hours}", wave.labour_hours));
             }
-            let day = before.map_or(0, |before| before.first_day.saturating_add(limits.watch_days));
+            let day = match self.begun().zip(wave.windows.first()) {
+                Some((begun, first)) => first.date.duration_since(begun).as_hours() / 24,
+                None => before.map_or(0, |before| before.first_day.saturating_add(limits.watch_days)).into(),
+            };
             let is_so = match before {
                 Some(before) if wave.done => wave.first_day >= before.first_day,
-                _ => wave.first_day == day,
+                _ => i64::from(wave.first_day) == day,
             };
             if !is_so {
                 fault(format!("{name} is said to begin on day {}; that is {day}", wave.first_day));

@@ -1,0 +1,91 @@
+//! Waves get the windows of their moves, one after the other: the first that are open, and as many as it takes.
+
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+use tabane_model::{MoveWindow, Phases, Wave, WaveWindow};
+
+use crate::plan::PlanError;
+
+/// Ten years: who is closed for longer has stated something else than was meant.
+const DAYS_MAX: usize = 3_660;
+
+/// Nothing is moved before this date.
+pub(in crate::plan) fn first_date(phases: &Phases, made_at: Timestamp) -> Date {
+    let made = made_at.to_zoned(TimeZone::UTC).date();
+    phases.first_date.unwrap_or_else(|| made.tomorrow().unwrap_or(made))
+}
+
+/// Without windows waves stay as they are; those that are over do so anyway.
+pub(in crate::plan) fn dated(
+    waves: &mut [Wave],
+    phases: &Phases,
+    made_at: Timestamp,
+) -> Result<(), PlanError> {
+    if phases.windows.is_empty() {
+        return Ok(());
+    }
+    let mut free = first_date(phases, made_at).to_datetime(Default::default());
+    let mut begun: Option<Date> = None;
+    let mut before: Option<u32> = None;
+    for wave in waves {
+        if !wave.done {
+            wave.windows = windows(phases, wave.servers.len(), free, &wave.name)?;
+            wave.first_day = match (begun, wave.windows.first()) {
+                (Some(begun), Some(first)) => days(begun, first.date),
+                _ => before.map_or(0, |day| day.saturating_add(phases.watch_days)),
+            };
+        }
+        if let (None, None, Some(first)) = (before, begun, wave.windows.first()) {
+            begun = Some(first.date);
+        }
+        before = Some(wave.first_day);
+        if let Some((last, (_, end))) = wave.windows.last().and_then(|last| Some((last, last.span()?))) {
+            let watched = last.date.checked_add(i64::from(phases.watch_days).days());
+            let watched = watched.map_err(|_| closed(&wave.name, last.date))?;
+            free = free.max(end).max(watched.to_datetime(Default::default()));
+        }
+    }
+    Ok(())
+}
+
+fn days(from: Date, until: Date) -> u32 {
+    let days = until.duration_since(from).as_hours() / 24;
+    u32::try_from(days).unwrap_or(0)
+}
+
+fn closed(wave: &str, from: Date) -> PlanError {
+    PlanError::NoWindow { wave: wave.into(), from: from.to_string() }
+}
+
+/// The first windows from then on in which all of so many servers are moved.
+fn windows(
+    phases: &Phases,
+    servers: usize,
+    mut free: DateTime,
+    wave: &str,
+) -> Result<Vec<WaveWindow>, PlanError> {
+    let (mut taken, mut left) = (Vec::new(), u32::try_from(servers).unwrap_or(u32::MAX));
+    let from = free.date();
+    let mut date = from;
+    for _ in 0..DAYS_MAX {
+        let mut today: Vec<(&MoveWindow, (DateTime, DateTime))> =
+            phases.windows.iter().filter_map(|window| Some((window, window.on(date)?))).collect();
+        today.sort_by_key(|(_, (begin, _))| *begin);
+        for (window, span) in today {
+            if left == 0 {
+                return Ok(taken);
+            }
+            if span.0 >= free && !phases.is_closed(span) {
+                let servers = left.min(phases.moves(window));
+                taken.push(WaveWindow { date, from: window.from, hours: window.hours, servers });
+                left -= servers;
+                free = span.1;
+            }
+        }
+        date = date.tomorrow().map_err(|_| closed(wave, from))?;
+    }
+    if left == 0 { Ok(taken) } else { Err(closed(wave, from)) }
+}
