@@ -8,11 +8,15 @@
 //!
 //! Invariant: what a plan was made from does not change: surveys and plans are not edited, others are made.
 
+mod comparison;
 mod plan;
 mod survey;
 mod trial;
 mod wave;
 
+pub use comparison::{
+    ComparedCosts, ComparedHost, MovedServer, PlanComparison, PlanFigures, RescheduledServer,
+};
 pub use plan::{
     PLAN_TIME_LIMIT_S_MAX, Plan, PlanAfter, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary,
 };
@@ -21,7 +25,7 @@ pub use survey::{
     survey_file_name,
 };
 pub use trial::{
-    BreachKind, ComparedHost, MovedServer, PlanComparison, PlanFigures, TRIAL_MOVES_MAX, Trial, TrialBreach,
-    TrialCost, TrialHost, TrialMove, TrialRequest, TrialResource,
+    BreachKind, TRIAL_MOVES_MAX, Trial, TrialBreach, TrialCost, TrialHost, TrialMove, TrialRequest,
+    TrialResource,
 };
 pub use wave::{Wave, WaveReview, WaveSpec, WaveState, WaveStatus};

@@ -1448,6 +1448,20 @@ export interface components {
             /** @description Switch them on. */
             start?: boolean;
         };
+        /** @description What a plan costs over its years. */
+        ComparedCosts: {
+            /** Format: double */
+            after: number;
+            /**
+             * Format: double
+             * @description If everything goes on as it is.
+             */
+            before: number;
+            currency: string;
+            positions: components["schemas"]["TcoPosition"][];
+            /** Format: int32 */
+            years: number;
+        };
         ComparedHost: {
             a?: string | null;
             b?: string | null;
@@ -2518,6 +2532,8 @@ export interface components {
             hosts: components["schemas"]["ComparedHost"][];
             /** @description Servers that are not on the host beside theirs. */
             moved: components["schemas"]["MovedServer"][];
+            /** @description Servers that go with another wave. */
+            rescheduled: components["schemas"]["RescheduledServer"][];
         };
         /** @description A resource over time. */
         PlanCurve: {
@@ -2565,6 +2581,7 @@ export interface components {
         PlanFigures: {
             /** Format: double */
             cost: number;
+            costs?: components["schemas"]["ComparedCosts"] | null;
             /** Format: double */
             fill: number;
             /**
@@ -2572,6 +2589,16 @@ export interface components {
              * @description Spare ones not counted.
              */
             hosts: number;
+            /**
+             * Format: date
+             * @description Of the last window, where the policy has windows.
+             */
+            last_date?: string | null;
+            /**
+             * Format: int32
+             * @description Days from the beginning of the pilot to that of the last wave.
+             */
+            last_day?: number | null;
             /**
              * Format: double
              * @description Where the plan counts licences.
@@ -2586,6 +2613,8 @@ export interface components {
             spare_hosts: number;
             /** Format: int32 */
             unplaced: number;
+            /** Format: int32 */
+            waves: number;
         };
         /** @description Over so many years: what is bought once counts once, what is paid each year or month as often as that is. */
         PlanLicences: {
@@ -3079,6 +3108,12 @@ export interface components {
         Reference: {
             kind: components["schemas"]["Kind"];
             name: components["schemas"]["Name"];
+        };
+        RescheduledServer: {
+            /** @description Its wave in the one plan; `null`: it has none there. */
+            a?: string | null;
+            b?: string | null;
+            server: string;
         };
         /** @enum {string} */
         Reserve: "spare" | "shared";

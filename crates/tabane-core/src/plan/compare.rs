@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tabane_model::{
     Plan,
-    planning::{ComparedHost, MovedServer, PlanComparison, PlanFigures},
+    planning::{ComparedCosts, ComparedHost, MovedServer, PlanComparison, PlanFigures, RescheduledServer},
 };
 
 /// What differs between two plans of the same servers.
@@ -23,7 +23,32 @@ pub fn compare(a: (&str, &Plan), b: (&str, &Plan)) -> PlanComparison {
         a: owned(homes[0].get(server)),
         b: owned(homes[1].get(server)),
     });
-    PlanComparison { a: figures(a), b: figures(b), hosts: hosts(a.1, b.1, &pairs), moved: moved.collect() }
+    PlanComparison {
+        a: figures(a),
+        b: figures(b),
+        hosts: hosts(a.1, b.1, &pairs),
+        moved: moved.collect(),
+        rescheduled: rescheduled(a.1, b.1),
+    }
+}
+
+/// Servers whose waves are called differently: the first is the pilot of both, and the others are numbered.
+fn rescheduled(a: &Plan, b: &Plan) -> Vec<RescheduledServer> {
+    let waves = |plan: &'_ Plan| -> BTreeMap<String, String> {
+        let of = |wave: &tabane_model::Wave| {
+            let name = wave.name.clone();
+            wave.servers.iter().map(move |server| (server.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        plan.waves.iter().flat_map(of).collect()
+    };
+    let (mut one, mut other) = (waves(a), waves(b));
+    let servers: BTreeSet<String> = one.keys().chain(other.keys()).cloned().collect();
+    let both = servers.into_iter().map(|server| RescheduledServer {
+        a: one.remove(&server),
+        b: other.remove(&server),
+        server,
+    });
+    both.filter(|server| server.a != server.b).collect()
 }
 
 fn homes(plan: &Plan) -> BTreeMap<&str, &str> {
@@ -85,5 +110,15 @@ fn figures((name, plan): (&str, &Plan)) -> PlanFigures {
         licences: plan.licences.as_ref().map(|licences| licences.after),
         fill: plan.assumptions.fill,
         predicted_overload_share: plan.predicted_overload_share,
+        costs: plan.tco.as_ref().map(|tco| ComparedCosts {
+            currency: tco.currency.clone(),
+            years: tco.years,
+            before: tco.before,
+            after: tco.after,
+            positions: tco.positions.clone(),
+        }),
+        waves: count(plan.waves.len()),
+        last_day: plan.waves.last().map(|wave| wave.first_day),
+        last_date: plan.waves.last().and_then(|wave| wave.windows.last()).map(|window| window.date),
     }
 }

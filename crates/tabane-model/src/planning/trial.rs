@@ -1,4 +1,4 @@
-//! A plan with some servers on other hosts, judged and not kept; and two plans side by side.
+//! A plan with some servers on other hosts, judged and not kept.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -107,46 +107,4 @@ pub struct TrialBreach {
     /// Servers, or the name of the rule or of the type of hosts, or the resource.
     pub names: Vec<String>,
     pub text: String,
-}
-
-/// What differs between two plans.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct PlanComparison {
-    pub a: PlanFigures,
-    pub b: PlanFigures,
-    /// Hosts of both, each beside the one that shares the most servers with it.
-    pub hosts: Vec<ComparedHost>,
-    /// Servers that are not on the host beside theirs.
-    pub moved: Vec<MovedServer>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct PlanFigures {
-    pub name: String,
-    /// Spare ones not counted.
-    pub hosts: u32,
-    pub spare_hosts: u32,
-    pub lower_bound_hosts: u32,
-    pub unplaced: u32,
-    pub cost: f64,
-    /// Where the plan counts licences.
-    pub licences: Option<f64>,
-    pub fill: f64,
-    pub predicted_overload_share: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ComparedHost {
-    pub a: Option<String>,
-    pub b: Option<String>,
-    /// Servers that are on both.
-    pub same: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MovedServer {
-    pub server: String,
-    /// Its host in the one plan; `null`: it has none there.
-    pub a: Option<String>,
-    pub b: Option<String>,
 }

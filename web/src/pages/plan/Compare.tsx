@@ -9,7 +9,7 @@ import { Select } from "~/design/fields";
 import { Icon } from "~/design/Icon";
 import { ProblemNote, asProblem } from "~/design/overlays";
 import { percent } from "~/words/format";
-import { share } from "./words";
+import { share, useCostItem } from "./words";
 
 /** More say no more. */
 const MOVED_MAX = 300;
@@ -32,6 +32,7 @@ export function Compare({ plan }: { plan: Plan }) {
 
 function Both({ plan, other }: { plan: Plan; other: Plan }) {
   const { t, i18n } = useLingui();
+  const costItem = useCostItem();
   const { data, error } = useQuery(comparisonQuery(plan, other));
   if (error) return <ProblemNote problem={asProblem(error)} />;
   if (!data) return <p role="status" className="flex gap-2 text-muted"><Icon name="spinner" /><Trans>Loading…</Trans></p>;
@@ -45,23 +46,25 @@ function Both({ plan, other }: { plan: Plan; other: Plan }) {
     [t`Licences`, (f) => (f.licences === null || f.licences === undefined ? "–" : number(Math.round(f.licences)))],
     [t`Filled to`, (f) => percent(f.fill)],
     [t`Overloaded`, (f) => share(f.predicted_overload_share)],
+    [t`Waves`, (f) => number(f.waves)],
+    [t`Last wave from day`, (f) => (typeof f.last_day === "number" ? number(f.last_day) : "–")],
   ];
+  if (data.a.last_date || data.b.last_date) rows.push([t`Last window`, (f) => f.last_date ?? "–"]);
+  const costs = [data.a.costs, data.b.costs].filter((of) => of !== null && of !== undefined);
+  const sums: [string, (f: PlanFigures) => string][] = [];
+  if (costs.length) {
+    const amount = (value: number | undefined) => (value === undefined ? "–" : number(Math.round(value)));
+    sums.push([t`Over years`, (f) => (f.costs ? number(f.costs.years) : "–")], [t`Cost as it is`, (f) => amount(f.costs?.before)], [t`Cost with the plan`, (f) => amount(f.costs?.after)]);
+    const items = new Set(costs.flatMap((of) => of.positions.filter((position) => position.after !== 0).map((position) => position.item)));
+    for (const item of items) sums.push([costItem(item), (f) => amount(f.costs?.positions.find((position) => position.item === item)?.after)]);
+  }
   return (
     <div className="grid gap-3 items-start lg:grid-cols-2">
-      <Panel title={<Trans>Figures</Trans>} flush>
-        <table className="w-full">
-          <thead><tr className="text-left text-muted text-xs border-b border-line"><th className="px-4 py-2 font-normal"><Trans>Figure</Trans></th><th className="px-4 py-2 text-right">{data.a.name}</th><th className="px-4 py-2 text-right text-text">{data.b.name}</th></tr></thead>
-          <tbody>
-            {rows.map(([name, of]) => (
-              <tr key={name} className="border-b border-line last:border-0">
-                <th scope="row" className="px-4 py-1.5 font-normal text-left text-muted">{name}</th>
-                <td className="px-4 py-1.5 text-right tabular-nums">{of(data.a)}</td>
-                <td className={`px-4 py-1.5 text-right tabular-nums ${of(data.a) === of(data.b) ? "" : "font-semibold text-busy"}`}>{of(data.b)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Panel>
+      <div className="grid gap-3">
+        <Panel title={<Trans>Figures</Trans>} flush><Figures rows={rows} a={data.a} b={data.b} /></Panel>
+        {sums.length ? <Panel title={<Trans>Costs in {currencies(costs)}</Trans>} flush><Figures rows={sums} a={data.a} b={data.b} /></Panel> : null}
+      </div>
+      <div className="grid gap-3">
       <Panel title={<Plural value={data.moved.length} _0="No server is elsewhere" one="# server is elsewhere" other="# servers are elsewhere" />}>
         <p className="text-muted mb-2"><Trans>Hosts are put beside each other by what is on them; their names mean nothing across plans.</Trans></p>
         <ul className="grid gap-1 max-h-96 overflow-auto" tabIndex={0} aria-label={t`Servers that are elsewhere`}>
@@ -70,6 +73,36 @@ function Both({ plan, other }: { plan: Plan; other: Plan }) {
           ))}
         </ul>
       </Panel>
+      <Panel title={<Plural value={data.rescheduled.length} _0="No server goes with another wave" one="# server goes with another wave" other="# servers go with another wave" />}>
+        <ul className="grid gap-1 max-h-96 overflow-auto" tabIndex={0} aria-label={t`Servers that go with another wave`}>
+          {data.rescheduled.slice(0, MOVED_MAX).map((m) => (
+            <li key={m.server} className="flex flex-wrap gap-x-2"><span className="font-medium min-w-32">{m.server}</span><span className="text-muted">{m.a ?? t`no wave`} → <span className="text-text">{m.b ?? t`no wave`}</span></span></li>
+          ))}
+        </ul>
+      </Panel>
+      </div>
     </div>
+  );
+}
+
+/** Two plans with other currencies are not compared by their sums: both are named. */
+function currencies(costs: { currency: string }[]): string {
+  return [...new Set(costs.map((of) => of.currency))].join(" / ");
+}
+
+function Figures({ rows, a, b }: { rows: [string, (f: PlanFigures) => string][]; a: PlanFigures; b: PlanFigures }) {
+  return (
+    <table className="w-full">
+      <thead><tr className="text-left text-muted text-xs border-b border-line"><th className="px-4 py-2 font-normal"><Trans>Figure</Trans></th><th className="px-4 py-2 text-right">{a.name}</th><th className="px-4 py-2 text-right text-text">{b.name}</th></tr></thead>
+      <tbody>
+        {rows.map(([name, of]) => (
+          <tr key={name} className="border-b border-line last:border-0">
+            <th scope="row" className="px-4 py-1.5 font-normal text-left text-muted">{name}</th>
+            <td className="px-4 py-1.5 text-right tabular-nums">{of(a)}</td>
+            <td className={`px-4 py-1.5 text-right tabular-nums ${of(a) === of(b) ? "" : "font-semibold text-busy"}`}>{of(b)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }

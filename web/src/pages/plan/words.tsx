@@ -18,6 +18,16 @@ export function useResource() {
   return (name: string) => words[name] ?? name;
 }
 
+/** Positions of costs. */
+export function useCostItem() {
+  const { t } = useLingui();
+  const words: Record<string, string> = {
+    hardware: t`Hardware of hosts`, maintenance: t`Hardware maintenance`, power: t`Power`, cooling: t`Cooling and losses`, space: t`Rack space`, network: t`Network`, storage: t`Storage`,
+    software: t`Software and licences`, support: t`Support`, administration: t`Administration`, migration: t`Migration`, double_running: t`Double running`, training: t`Training`, disposal: t`Disposal`,
+  };
+  return (item: string) => words[item] ?? item;
+}
+
 /** What is not kept, in the reader's language. */
 export function useBreach() {
   const { t } = useLingui();

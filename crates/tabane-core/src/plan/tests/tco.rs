@@ -114,3 +114,39 @@ fn a_plan_that_never_pays_says_so() {
     let tco = plan.tco.unwrap();
     assert!(tco.after > tco.before && tco.break_even_months.is_none());
 }
+
+#[test]
+fn two_plans_are_compared_by_what_they_cost_and_when_they_move_whom() {
+    let traces = traces(8);
+    let one = costed(&traces, &policy());
+    let phases = tabane_model::Phases { pilot_servers: 2, wave_servers: 4, ..Default::default() };
+    let slower = PlanPolicy { exclude: patterns(&["s11"]), phases, ..policy() };
+    let other = costed(&traces, &slower);
+    let both = compare(("one", &one), ("other", &other));
+    let tco = other.tco.as_ref().unwrap();
+    let costs = both.b.costs.as_ref().unwrap();
+    assert_eq!(
+        (costs.currency.as_str(), costs.years, costs.before, costs.after),
+        ("EUR", 4, tco.before, tco.after)
+    );
+    assert_eq!(costs.positions, tco.positions);
+    assert_ne!(both.a.costs.as_ref().unwrap().after, costs.after);
+    assert_eq!((both.a.waves, both.a.last_day), (one.waves.len() as u32, Some(14)));
+    assert_eq!((both.b.waves, both.b.last_day, both.b.last_date), (4, Some(42), None));
+    let wave = |plan: &Plan, server: &str| {
+        let wave = plan.waves.iter().find(|wave| wave.servers.iter().any(|known| known == server));
+        wave.map(|wave| wave.name.clone())
+    };
+    for server in &traces.servers {
+        let [a, b] = [&one, &other].map(|plan| wave(plan, &server.name));
+        let told = both.rescheduled.iter().find(|told| told.server == server.name);
+        assert_eq!(
+            told.map(|told| (told.a.clone(), told.b.clone())),
+            (a != b).then_some((a, b)),
+            "{}",
+            server.name
+        );
+    }
+    assert!(both.rescheduled.iter().any(|told| told.server == "s11" && told.b.is_none()));
+    assert_eq!(compare(("one", &one), ("same", &one)).rescheduled, []);
+}

@@ -1,12 +1,12 @@
 //! What would be different: a server on another host, or another plan.
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeSet, path::Path, process::ExitCode};
 
 use anyhow::{Result, bail};
 use tabane_core::plan;
 use tabane_model::{
-    Name,
-    planning::{PlanComparison, PlanFigures, Trial, TrialRequest},
+    Name, TcoItem,
+    planning::{ComparedCosts, PlanComparison, PlanFigures, Trial, TrialRequest},
 };
 
 use crate::{
@@ -103,7 +103,7 @@ pub fn compared(comparison: &PlanComparison) -> Vec<String> {
     let row = |what: &str, of: &dyn Fn(&PlanFigures) -> String| {
         vec![what.to_owned(), of(&comparison.a), of(&comparison.b)]
     };
-    let rows = [
+    let mut rows = vec![
         row("hosts", &|f| f.hosts.to_string()),
         row("no fewer than", &|f| f.lower_bound_hosts.to_string()),
         row("spare hosts", &|f| f.spare_hosts.to_string()),
@@ -112,7 +112,36 @@ pub fn compared(comparison: &PlanComparison) -> Vec<String> {
         row("licences", &|f| dash(f.licences.map(|amount| format!("{amount:.0}")))),
         row("filled to", &|f| format!("{:.0} %", f.fill * 100.0)),
         row("overloaded", &|f| percent(f.predicted_overload_share)),
+        row("waves", &|f| f.waves.to_string()),
+        row("last wave on day", &|f| dash(f.last_day.map(|day| day.to_string()))),
     ];
+    let both = [&comparison.a, &comparison.b];
+    if both.iter().any(|figures| figures.last_date.is_some()) {
+        rows.push(row("last window", &|f| dash(f.last_date.map(|date| date.to_string()))));
+    }
+    let costs = both.iter().filter_map(|figures| figures.costs.as_ref());
+    let items: BTreeSet<TcoItem> =
+        costs.flat_map(|costs| &costs.positions).filter(|item| item.after != 0.0).map(|p| p.item).collect();
+    if both.iter().any(|figures| figures.costs.is_some()) {
+        rows.push(row("cost over the years", &|f| {
+            dash(f.costs.as_ref().map(|costs| {
+                format!("{:.0} {} in {}", costs.after, costs.currency, counted(costs.years as usize, "year"))
+            }))
+        }));
+    }
+    for item in items {
+        let name = format!("  {}", tabane_report::cost_item(tabane_report::Language::English, item));
+        rows.push(row(&name, &|f| {
+            let position = |costs: &ComparedCosts| {
+                costs
+                    .positions
+                    .iter()
+                    .find(|position| position.item == item)
+                    .map(|p| format!("{:.0}", p.after))
+            };
+            dash(f.costs.as_ref().and_then(position))
+        }));
+    }
     let headers = ["", comparison.a.name.as_str(), comparison.b.name.as_str()];
     let mut lines: Vec<String> =
         output::table(&headers, rows.into_iter()).lines().map(String::from).collect();
@@ -126,5 +155,11 @@ pub fn compared(comparison: &PlanComparison) -> Vec<String> {
     ));
     let moved = comparison.moved.iter();
     lines.extend(moved.map(|m| format!("  {}: {} -> {}", m.server, dash(m.a.clone()), dash(m.b.clone()))));
+    if !comparison.rescheduled.is_empty() {
+        lines.push(format!("{} with another wave", counted(comparison.rescheduled.len(), "server")));
+    }
+    for server in &comparison.rescheduled {
+        lines.push(format!("  {}: {} -> {}", server.server, dash(server.a.clone()), dash(server.b.clone())));
+    }
     lines
 }
