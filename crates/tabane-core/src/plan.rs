@@ -9,6 +9,10 @@
 //! Invariant: [`verify`] makes its problem from the plan's own assumptions and the traces alone, so a plan is judged by
 //! what it says, not by what made it.
 
+/// What follows the search for a better plan is not given up earlier for time: who searches briefly wants a plan soon, and no
+/// worse reserve.
+pub const FINISH_MIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 mod compare;
 mod cpus;
 mod licences;
@@ -35,7 +39,7 @@ use thiserror::Error;
 
 pub use compare::compare;
 pub use cpus::moved;
-pub use make::{Request, make};
+pub use make::{Request, make, make_until};
 pub use replan::replan;
 pub use review::review;
 pub use since::since;

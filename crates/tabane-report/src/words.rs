@@ -131,6 +131,9 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
         PlanNote::NoPlaceFound { servers } => format!(
             "ホストに収まるはずの {servers} 台の配置先が見つかりませんでした。配置先がないことは証明されていません。時間や規則を変えれば見つかるかもしれません。ホストを増やせば見つかります。"
         ),
+        PlanNote::ReserveCutShort { failures } => format!(
+            "{failures} 台の障害に備える引き継ぎ先の探索は、中止または時間切れのため完了していません。time_limit_s を長くして計画し直してください。"
+        ),
         PlanNote::NotAbsorbed { failures: 1, host } => {
             format!("{} の障害に備えるには、ホストが足りません。", host.as_deref().unwrap_or("どれか一つのホスト"))
         }

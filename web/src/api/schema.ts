@@ -2671,6 +2671,11 @@ export interface components {
             /** @enum {string} */
             kind: "not_absorbed";
         } | {
+            /** Format: int32 */
+            failures: number;
+            /** @enum {string} */
+            kind: "reserve_cut_short";
+        } | {
             /** @enum {string} */
             kind: "thin";
             /** Format: int32 */

@@ -10,8 +10,13 @@ const ATTEMPTS: usize = 24;
 /// For each host of the packing its servers with the host that takes each over; `None` where none was found.
 ///
 /// The packing's other hosts keep what they have, and everything that the problem says holds for what comes of it. Finding
-/// none is no proof that there is none.
-pub fn evacuations(problem: &Problem, packing: &Packing, seed: u64) -> Vec<Option<Vec<(usize, usize)>>> {
+/// none is no proof that there is none. Once `stop` says so, none is looked for.
+pub fn evacuations(
+    problem: &Problem,
+    packing: &Packing,
+    seed: u64,
+    stop: &dyn Fn() -> bool,
+) -> Vec<Option<Vec<(usize, usize)>>> {
     let kinds: Vec<usize> = packing.hosts.iter().map(|host| host.kind).collect();
     let crowd = Crowd::new(problem, &kinds);
     let mut loads: Vec<Load> = Vec::new();
@@ -24,7 +29,7 @@ pub fn evacuations(problem: &Problem, packing: &Packing, seed: u64) -> Vec<Optio
     let of = |(at, host): (usize, &super::Packed)| {
         let mut order = host.servers.clone();
         order.sort_by(|a, b| crowd.size(problem, *b).total_cmp(&crowd.size(problem, *a)));
-        (0..ATTEMPTS).find_map(|attempt| {
+        (0..ATTEMPTS).take_while(|_| !stop()).find_map(|attempt| {
             if attempt > 1 {
                 // Near to the largest first, which is what fits best.
                 for place in 1..order.len() {
@@ -86,7 +91,7 @@ mod tests {
         let host = |servers: &[usize]| Packed { kind: 0, servers: servers.to_vec() };
         let packing =
             Packing { hosts: vec![host(&[0, 1]), host(&[2]), host(&[3]), host(&[4])], unplaced: vec![] };
-        let found = evacuations(&problem, &packing, 1);
+        let found = evacuations(&problem, &packing, 1, &|| false);
         let mut first = found[0].clone().unwrap();
         first.sort_unstable();
         // 4 + 3 + 3 fit one host, and each of the two fits either.
@@ -96,7 +101,7 @@ mod tests {
         assert_eq!(found[3], None, "9 fits nowhere");
         // Who stays apart stays apart then, too.
         problem.keep_apart(&[2, 3]);
-        let found = evacuations(&problem, &packing, 1);
+        let found = evacuations(&problem, &packing, 1, &|| false);
         assert_eq!(found[1], Some(vec![(2, 0)]));
     }
 }

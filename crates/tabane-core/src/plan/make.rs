@@ -11,7 +11,7 @@ use super::{
     PlanError, cpus,
     needs::{self, Resource},
     peaks::peaks,
-    phases,
+    phases::{self, Way},
     quality::{measured, quality, suffices},
     reserve::{self, Moves},
     risk::{self, Margin},
@@ -47,6 +47,19 @@ pub fn make(
     workers: usize,
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
 ) -> Result<Plan, PlanError> {
+    make_until(traces, request, now, workers, stop, &|| false)
+}
+
+/// As [`make`]; `give_up` is asked after that whether takeovers for hosts that fail, and fewer hosts on the way, are still
+/// looked for. What is cut short leaves a plan that says so.
+pub fn make_until(
+    traces: &Traces,
+    request: Request<'_>,
+    now: Timestamp,
+    workers: usize,
+    stop: &(dyn Fn(u64, f64) -> bool + Sync),
+    give_up: &dyn Fn() -> bool,
+) -> Result<Plan, PlanError> {
     let hosts = request.hosts.rated(request.policy);
     let begun = Begun::new(traces, Request { hosts: &hosts, ..request }, None)?;
     let (setting, problem) = (&begun.setting, &begun.problem);
@@ -55,7 +68,7 @@ pub fn make(
         Some((packing, exhausted)) => Layout { exhausted: Some(exhausted), ..Layout::new(packing) },
         None => Layout::new(packing),
     };
-    begun.plan(layout, now)
+    begun.plan(layout, now, give_up)
 }
 
 /// What is known before servers have hosts.
@@ -105,7 +118,12 @@ impl<'a> Begun<'a> {
         Ok(Self { request, setting, moving_together, margin, fill, problem })
     }
 
-    pub fn plan(mut self, layout: Layout<'_>, now: Timestamp) -> Result<Plan, PlanError> {
+    pub fn plan(
+        mut self,
+        layout: Layout<'_>,
+        now: Timestamp,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<Plan, PlanError> {
         let Request { hosts, policy, costs, products, support } = self.request;
         let Layout { packing, ids, done, exhausted } = layout;
         let kinds = &hosts.host_type;
@@ -145,10 +163,16 @@ impl<'a> Begun<'a> {
             risk::ROUNDS,
         );
         let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, probabilities);
-        let reserve = reserved(setting, problem, &packing)?;
+        let reserve = reserved(setting, problem, &packing, give_up)?;
         let reserve = reserve.unwrap_or_else(|host| {
+            let failures = policy.spare_hosts;
             let host = planned.get(host).map(|host| host.id.clone());
-            notes.push(PlanNote::NotAbsorbed { failures: policy.spare_hosts, host });
+            // Where takeovers were not looked for to the end, nobody knows that there are none.
+            let is_cut = policy.reserve == Reserve::Shared && give_up();
+            notes.push(match is_cut {
+                true => PlanNote::ReserveCutShort { failures },
+                false => PlanNote::NotAbsorbed { failures, host },
+            });
             Reserved::default()
         });
         planned.extend(reserve.spares.iter().enumerate().map(|(at, kind)| PlannedHost {
@@ -161,8 +185,9 @@ impl<'a> Begun<'a> {
             curves: Vec::new(),
         }));
         let failover = reserve::told(&reserve.moves, &planned, &names);
-        let mut waves =
-            phases::waves(setting, problem, &packing, &planned, &reserve.moves, &self.moving_together, done)?;
+        let way =
+            Way { hosts: &planned, moves: &reserve.moves, units: &self.moving_together, done, stop: give_up };
+        let mut waves = phases::waves(setting, problem, &packing, &way)?;
         phases::dated(&mut waves, &policy.phases, now)?;
         let price = |host: &PlannedHost| {
             kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
@@ -222,6 +247,7 @@ fn reserved(
     setting: &Setting<'_>,
     problem: &Problem,
     packing: &Packing,
+    give_up: &dyn Fn() -> bool,
 ) -> Result<Result<Reserved, usize>, PlanError> {
     let failures = setting.policy.spare_hosts;
     if failures == 0 || packing.hosts.is_empty() {
@@ -239,6 +265,7 @@ fn reserved(
             &reserve::crowded(setting, problem)?,
             packing,
             failures as usize,
+            give_up,
         )
         .map(|shared| Reserved { spares: shared.spares, moves: shared.moves, failures }),
     })

@@ -59,17 +59,27 @@ pub(super) fn groups(setting: &Setting<'_>) -> Result<Units, PlanError> {
     Ok(units)
 }
 
-/// Waves for a packing. `hosts` are all of the plan: those of the packing, then those that stand by. What is `done` stays
-/// as it was, on the hosts where it is now.
+/// Between servers as they are and the plan.
+pub(super) struct Way<'a> {
+    /// All of the plan: those of the packing, then those that stand by.
+    pub hosts: &'a [PlannedHost],
+    /// In the end, where the reserve is shared.
+    pub moves: &'a [Moves],
+    pub units: &'a Units,
+    /// It stays as it was, on the hosts where it is now.
+    pub done: &'a [Wave],
+    /// Whether fewer hosts for a while are still looked for.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// Waves for a packing.
 pub(super) fn waves(
     setting: &Setting<'_>,
     problem: &Problem,
     packing: &Packing,
-    hosts: &[PlannedHost],
-    moves: &[Moves],
-    units: &Units,
-    done: &[Wave],
+    way: &Way<'_>,
 ) -> Result<Vec<Wave>, PlanError> {
+    let Way { hosts, moves, units, done, .. } = *way;
     let names = setting.names();
     let mut left = described(setting, problem, packing, units);
     let mut done = done.iter();
@@ -107,7 +117,7 @@ pub(super) fn waves(
         wave.iter().flat_map(|group| &group.servers).for_each(|server| moved[*server] = true);
         let failover = match crowded.as_ref().filter(|_| !left.is_empty()) {
             Some(crowded) => {
-                let (more, failover) = safe(setting, crowded, packing, hosts, moves, &mut installed, &moved);
+                let (more, failover) = safe(setting, crowded, packing, way, &mut installed, &moved);
                 new.extend(more);
                 failover
             }
@@ -318,11 +328,11 @@ fn safe(
     setting: &Setting<'_>,
     crowded: &Problem,
     packing: &Packing,
-    hosts: &[PlannedHost],
-    moves: &[Moves],
+    way: &Way<'_>,
     installed: &mut BTreeSet<usize>,
     moved: &[bool],
 ) -> (BTreeSet<usize>, Vec<Failover>) {
+    let Way { hosts, moves, stop, .. } = *way;
     let mut more = BTreeSet::new();
     let names = setting.names();
     loop {
@@ -338,7 +348,8 @@ fn safe(
             }
         };
         let partial = Packing { hosts: places.iter().map(present).collect(), unplaced: Vec::new() };
-        if let Some(found) = reserve::evacuated(setting, crowded, &partial) {
+        // Cut short, hosts are added until all are there, and where servers go in the end holds now.
+        if let Some(found) = reserve::evacuated(setting, crowded, &partial, stop) {
             let there: Vec<PlannedHost> = places.iter().map(|place| hosts[*place].clone()).collect();
             return (more, in_use(reserve::told(&found, &there, &names)));
         }

@@ -15,13 +15,14 @@ use crate::pack::{Packed, Packing, repair};
 /// the margin stays, since another one would move everybody. The first `done` waves stay as they were; a server of them moves
 /// on only if its host has no room for it any more.
 ///
-/// What licences cost is told of the result, and nobody is moved for it.
+/// What licences cost is told of the result, and nobody is moved for it. `give_up` is asked as by [`super::make_until`].
 pub fn replan(
     plan: &Plan,
     done: usize,
     traces: &Traces,
     request: Request<'_>,
     now: Timestamp,
+    give_up: &dyn Fn() -> bool,
 ) -> Result<Plan, PlanError> {
     let types = HostTypes { host_type: plan.assumptions.host_types.clone() };
     if let Some(fault) = types.faults().0.into_iter().chain(plan.assumptions.policy.faults().0).next() {
@@ -63,7 +64,7 @@ pub fn replan(
     let (ids, hosts) =
         ids.into_iter().zip(packing.hosts).filter(|(_, host)| !host.servers.is_empty()).unzip();
     let packing = Packing { hosts, unplaced: packing.unplaced };
-    begun.plan(Layout { packing, ids, done, exhausted: None }, now)
+    begun.plan(Layout { packing, ids, done, exhausted: None }, now, give_up)
 }
 
 /// In units of servers that stay together: one whose members are not together is placed anew.

@@ -18,13 +18,14 @@ pub(super) struct Shared {
     pub moves: Vec<Moves>,
 }
 
-/// A reserve for so many failures; `Err` with a host whose failure cannot be absorbed.
+/// A reserve for so many failures; `Err` with a host whose failure cannot be absorbed, as far as was looked for until `stop`.
 pub(super) fn shared(
     setting: &Setting<'_>,
     problem: &Problem,
     crowded: &Problem,
     packing: &Packing,
     failures: usize,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Shared, usize> {
     let used = |kind: usize, hosts: &[Packed]| hosts.iter().filter(|host| host.kind == kind).count();
     let left = |kind: usize, hosts: &[Packed]| {
@@ -34,7 +35,7 @@ pub(super) fn shared(
     order.sort_by(|a, b| setting.hosts[*a].price.total_cmp(&setting.hosts[*b].price));
     // First without a further host, then with one of each type, the cheapest first.
     let mut hosts = packing.clone();
-    let mut found = evacuated(setting, crowded, &hosts);
+    let mut found = evacuated(setting, crowded, &hosts, stop);
     for kind in order.iter().copied() {
         if found.is_some() {
             break;
@@ -42,7 +43,7 @@ pub(super) fn shared(
         hosts.hosts.truncate(packing.hosts.len());
         if left(kind, &hosts.hosts) {
             hosts.hosts.push(Packed { kind, servers: Vec::new() });
-            found = evacuated(setting, crowded, &hosts);
+            found = evacuated(setting, crowded, &hosts, stop);
         }
     }
     let Some(mut moves) = found else { return Err(0) };
@@ -65,8 +66,13 @@ pub(super) fn crowded(setting: &Setting<'_>, problem: &Problem) -> Result<Proble
 }
 
 /// For each host its servers, with the host that takes each over; `None` if it was not found for every host.
-pub(super) fn evacuated(setting: &Setting<'_>, crowded: &Problem, packing: &Packing) -> Option<Vec<Moves>> {
-    let moves = evacuations(crowded, &setting.units().collect(packing), setting.policy.seed);
+pub(super) fn evacuated(
+    setting: &Setting<'_>,
+    crowded: &Problem,
+    packing: &Packing,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Moves>> {
+    let moves = evacuations(crowded, &setting.units().collect(packing), setting.policy.seed, stop);
     let servers_of: Vec<&Vec<usize>> = setting.units().iter().collect();
     let expand = |moves: Moves| {
         let of = |(unit, host): (usize, usize)| servers_of[unit].iter().map(move |server| (*server, host));

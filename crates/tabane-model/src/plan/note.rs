@@ -21,6 +21,8 @@ pub enum PlanNote {
     LittleHistory { expected_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
+    /// It was given up to look for how so many failures are absorbed by what the other hosts have left.
+    ReserveCutShort { failures: u32 },
     /// Of so many servers too little is known; `data_quality.thin` says which.
     Thin { servers: u32 },
     /// Of so many servers nobody knows what space they take on disks: they count as none.
@@ -131,6 +133,11 @@ impl std::fmt::Display for PlanNote {
             Self::NoPlaceFound { servers } => write!(
                 f,
                 "No place was found for {servers} that would fit a host. It is not proved that there is none: more time or other rules may find it, more hosts will."
+            ),
+            Self::ReserveCutShort { failures } => write!(
+                f,
+                "Takeovers for {failures} {} were not looked for to the end: the work was stopped, or the time was over. Plan again with a longer time_limit_s.",
+                if *failures == 1 { "failure" } else { "failures" }
             ),
             Self::NotAbsorbed { failures, host } => {
                 let host = host.as_deref().unwrap_or("any host");

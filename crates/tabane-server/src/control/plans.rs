@@ -11,7 +11,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -162,15 +162,21 @@ fn begin(
             work.cost.store(cost.to_bits(), Ordering::Relaxed);
             work.stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
         };
+        // What follows the search may take as long again.
+        let searched = OnceLock::new();
+        let give_up = || {
+            let searched: &Instant = searched.get_or_init(Instant::now);
+            work.stopped.load(Ordering::Relaxed) || searched.elapsed() >= limit.max(plan::FINISH_MIN)
+        };
         // The rest is for requests.
         let workers = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let plan = match (&spec.after, before) {
             (Some(after), Some(before)) => {
                 let done = before.waves.iter().position(|wave| wave.name == after.done);
                 let done = done.map_or(0, |at| at + 1);
-                plan::replan(&before, done, &traces, request, now)
+                plan::replan(&before, done, &traces, request, now, &give_up)
             }
-            _ => plan::make(&traces, request, now, workers, &stop),
+            _ => plan::make_until(&traces, request, now, workers, &stop, &give_up),
         };
         let _ = done.send(plan.map_err(|error| chain(&error)));
     };

@@ -12,7 +12,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -103,6 +103,7 @@ fn read_basis(files: &PlanBasis) -> Result<Basis> {
     let hosts: HostTypes = read_toml(&files.hosts)?;
     sound(&files.hosts, hosts.faults())?;
     let mut policy = policy::read(files.policy.as_deref(), &files.set)?;
+    policy.time_limit_s = files.time_limit.unwrap_or(policy.time_limit_s);
     sound(files.policy.as_deref().unwrap_or(Path::new("policy.toml")), policy.faults())?;
     policy.cpu.extend(catalogues::cpus(&files.cpus)?);
     let costs: Option<Costs> = files.costs.as_deref().map(read_toml).transpose()?;
@@ -111,7 +112,6 @@ fn read_basis(files: &PlanBasis) -> Result<Basis> {
     }
     let products = catalogues::read(&files.licences, files.prices.as_deref())?;
     let support = catalogues::support(&files.support)?;
-    policy.time_limit_s = files.time_limit.unwrap_or(policy.time_limit_s);
     Ok(Basis { hosts, policy, costs, products, support })
 }
 
@@ -133,7 +133,13 @@ fn work(arguments: &PlanMake, request: Request<'_>, stopped: &AtomicBool) -> Res
         stopped.load(Ordering::Relaxed) || began.elapsed() >= limit
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = plan::make(&traces, request, Timestamp::now(), workers, &stop)?;
+    // What follows the search may take as long again.
+    let searched = OnceLock::new();
+    let give_up = || {
+        let searched: &Instant = searched.get_or_init(Instant::now);
+        stopped.load(Ordering::Relaxed) || searched.elapsed() >= limit.max(plan::FINISH_MIN)
+    };
+    let plan = plan::make_until(&traces, request, Timestamp::now(), workers, &stop, &give_up)?;
     bar.finish_and_clear();
     write(&arguments.out, &plan)?;
     Ok(plan)

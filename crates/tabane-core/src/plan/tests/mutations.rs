@@ -186,7 +186,8 @@ fn waves_that_are_over_say_what_they_said_and_come_first() {
         |watch_days: u32| Phases { pilot_servers: 3, wave_servers: 3, watch_days, ..Phases::default() };
     let plan = made(&traces, &PlanPolicy { phases: phases(14), ..policy() });
     let later = PlanPolicy { phases: Phases { labour_hours_per_server: 7.0, ..phases(5) }, ..policy() };
-    let next = replan(&plan, 2, &traces, request(&hosts(), &later, None), Timestamp::UNIX_EPOCH).unwrap();
+    let next =
+        replan(&plan, 2, &traces, request(&hosts(), &later, None), Timestamp::UNIX_EPOCH, &|| false).unwrap();
     let faults = |plan: &Plan| verify(plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(faults(&next), [""; 0]);
     let of = |at: usize| (next.waves[at].done, next.waves[at].labour_hours, next.waves[at].first_day);

@@ -22,7 +22,7 @@ fn grown(traces: &Traces, server: &str, percent: u32) -> Traces {
 }
 
 fn again(plan: &Plan, done: usize, traces: &Traces, policy: &PlanPolicy) -> Plan {
-    replan(plan, done, traces, request(&hosts(), policy, None), Timestamp::UNIX_EPOCH).unwrap()
+    replan(plan, done, traces, request(&hosts(), policy, None), Timestamp::UNIX_EPOCH, &|| false).unwrap()
 }
 
 fn moved(before: &Plan, after: &Plan) -> Vec<MovedServer> {

@@ -223,7 +223,8 @@ fn waves_that_are_over_keep_their_windows_and_the_others_come_after_them() {
     let traces = traces(8);
     let plan = made(&traces, &in_windows(""));
     let later = PlanPolicy { phases: Phases { watch_days: 21, ..in_windows("").phases }, ..policy() };
-    let next = replan(&plan, 2, &traces, request(&hosts(), &later, None), Timestamp::UNIX_EPOCH).unwrap();
+    let next =
+        replan(&plan, 2, &traces, request(&hosts(), &later, None), Timestamp::UNIX_EPOCH, &|| false).unwrap();
     assert_eq!(faults(&next, &traces), "");
     assert_eq!(dates(&next.waves[1]), dates(&plan.waves[1]));
     assert_eq!(dates(&next.waves[2])[0].0, "2027-01-03 08:00:00");
@@ -241,4 +242,35 @@ fn without_windows_none_are_told_and_where_all_are_closed_that_is() {
     let error = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|_, _| true);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("no window for pilot within ten years from 2026-12-01 on"), "{error}");
+}
+
+#[test]
+fn what_is_cut_short_is_a_plan_all_the_same() {
+    let traces = traces(8);
+    let policy = in_waves();
+    let whole = made(&traces, &policy);
+    let (mut unabsorbed, mut earlier) = (0, 0);
+    for most in 0..120 {
+        let asked = std::cell::Cell::new(0);
+        let give_up = || {
+            asked.set(asked.get() + 1);
+            asked.get() > most
+        };
+        let stop = |turns: u64, _: f64| turns > 500;
+        let hosts = hosts();
+        let request = request(&hosts, &policy, None);
+        let plan = make_until(&traces, request, Timestamp::UNIX_EPOCH, 1, &stop, &give_up).unwrap();
+        assert_eq!(faults(&plan, &traces), "", "after {most}");
+        let is_told = plan.assumptions.notes.contains(&PlanNote::ReserveCutShort { failures: 1 });
+        assert_eq!(is_told, plan.failures_absorbed == 0);
+        unabsorbed += usize::from(is_told);
+        earlier += usize::from(!is_told && plan.waves[0].new_hosts.len() > whole.waves[0].new_hosts.len());
+        if asked.get() <= most {
+            assert_eq!(plan, whole);
+        }
+    }
+    assert!(unabsorbed > 0 && earlier > 0 && unabsorbed + earlier < 120, "{unabsorbed} and {earlier}");
+    let mut silent = whole.clone();
+    silent.assumptions.notes.push(PlanNote::ReserveCutShort { failures: 1 });
+    assert!(faults(&silent, &traces).contains("it says what is not so"));
 }

@@ -60,7 +60,7 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     let is_in_use = plan.hosts.iter().any(|host| !host.servers.is_empty());
     if is_in_use
         && plan.failures_absorbed < policy.spare_hosts
-        && !has(&|note| matches!(note, PlanNote::NotAbsorbed { .. }))
+        && !has(&|note| matches!(note, PlanNote::NotAbsorbed { .. } | PlanNote::ReserveCutShort { .. }))
     {
         fault("it absorbs fewer failures than the policy asks for, and does not say so");
     }
@@ -83,6 +83,9 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
             // Judged by themselves.
             PlanNote::Clash { .. } | PlanNote::NoPlaceFound { .. } => true,
             PlanNote::Supported { .. } => supported::note(plan).as_ref() == Some(note),
+            PlanNote::ReserveCutShort { failures } => {
+                *failures == policy.spare_hosts && plan.failures_absorbed < *failures
+            }
             PlanNote::NotAbsorbed { failures, host } => {
                 let is_known = |host: &String| plan.hosts.iter().any(|known| known.id == *host);
                 *failures == policy.spare_hosts

@@ -1,6 +1,10 @@
 //! A plan goes on after some waves.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
@@ -52,7 +56,10 @@ pub fn run(form: Form, arguments: &PlanReplan) -> Result<ExitCode> {
         products: &assumed.products,
         support: &assumed.support,
     };
-    let after = plan::replan(&before, done, &traces, request, Timestamp::now())?;
+    let limit = Duration::from_secs(u64::from(policy.time_limit_s)).max(plan::FINISH_MIN);
+    let began = Instant::now();
+    let give_up = || began.elapsed() >= limit;
+    let after = plan::replan(&before, done, &traces, request, Timestamp::now(), &give_up)?;
     bar.finish_and_clear();
     super::write(&arguments.out, &after)?;
     match form {
