@@ -9,6 +9,7 @@
 //! never markup; each sentence is here in all languages, side by side.
 
 mod chart;
+mod conditions;
 mod csv;
 mod findings;
 mod language;

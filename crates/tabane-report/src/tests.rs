@@ -27,7 +27,7 @@ fn plan(server: &str, host: &str) -> Plan {
         "gates": [{"kind": "pass", "metric": "migrations_failed_share", "comparison": "<=", "threshold": 0.0}],
         "support": [{"server": server, "status": "unknown", "causes": [{"kind": "nothing_told"}]},
             {"server": "web2", "status": "unsupported", "causes": [{"kind": "said", "vendor": "v", "product": "mail", "hypervisor": "qemu-kvm",
-             "said": "unsupported", "status": "unsupported", "condition": null, "by_analogy": true}]}],
+             "said": "unsupported", "status": "unsupported", "condition": "within the product's life cycle", "by_analogy": true}]}],
         "licences": {"currency": "EUR", "years": 5, "before": 10.0, "after": 70.0, "lower_bound": 60.0, "products": [
             {"product": "database", "servers": 2, "once": true, "before": 10.0, "after": 70.0, "contract": 70.0, "policy": 140.0,
              "lower_bound": 60.0, "hosts": [{"host": host, "cost": 70.0, "bought": [{"edition": "enterprise", "packs": 4}]}]}]},
@@ -75,6 +75,10 @@ fn both_languages_tell_everything() {
     assert!(english.contains("What rises: Software and licences"));
     assert!(english.contains("database becomes dearer by consolidation: 70 EUR instead of 10 EUR."));
     assert!(english.contains("v mail on qemu-kvm is unsupported") && japanese.contains("サポート外"));
+    assert!(
+        english.contains("(within the product's life cycle)")
+            && japanese.contains("（製品のライフサイクル期間内であること）")
+    );
     assert!(japanese.contains("4 × enterprise") && japanese.contains("10 EUR から 70 EUR へ"));
     assert!(english.contains("40 EUR more. It does not pay for itself"));
     assert!(japanese.contains("増える費目: ソフトウェア・ライセンス"));

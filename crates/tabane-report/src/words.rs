@@ -6,7 +6,10 @@ use tabane_model::{
     support::{SupportCause, SupportStatus},
 };
 
-use crate::language::{Language, grouped, percent};
+use crate::{
+    conditions,
+    language::{Language, grouped, percent},
+};
 
 pub(crate) fn resource(language: Language, name: &str) -> String {
     match name {
@@ -199,8 +202,8 @@ pub(crate) fn support_cause(language: Language, cause: &SupportCause) -> String 
     }
     match cause {
         SupportCause::Said { vendor, product, hypervisor, said, status, condition, by_analogy } => {
-            let condition =
-                condition.as_ref().map(|condition| format!("（{condition}）")).unwrap_or_default();
+            let condition = condition.as_ref().map(|told| conditions::condition(language, told));
+            let condition = condition.map(|told| format!("（{told}）")).unwrap_or_default();
             let here = if *by_analogy {
                 format!("、ここでは類推により{}", support(language, *status))
             } else {
