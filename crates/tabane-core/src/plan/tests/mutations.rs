@@ -10,7 +10,7 @@ use tabane_model::{
 
 use super::{
     licences::{need, products},
-    rules::{apart, patterns},
+    rules::{apart, nights, patterns},
     supported::MATRIX,
     tco::costs,
     *,
@@ -62,6 +62,7 @@ fn told() -> (Plan, Traces) {
             pilot_servers: 2,
             wave_servers: 4,
             critical: patterns(&["s7"]),
+            windows: nights(),
             dependency: vec![Dependency { name: "d".into(), servers: patterns(&["s3", "s8"]) }],
             ..Phases::default()
         },

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use tabane_model::{
-    Across, Dependency, Growth, KeepApart, KeepTogether, Overhead, Phases, Pin, Reserve, ServerPattern,
+    Across, DayOfWeek, Dependency, Growth, KeepApart, KeepTogether, MoveWindow, Overhead, Phases, Pin,
+    Reserve, ServerPattern,
 };
 
 use super::*;
@@ -234,6 +235,11 @@ fn a_shared_reserve_needs_no_host_that_stands_by_where_the_others_have_enough_le
     assert!(two.hosts.iter().any(|host| host.spare));
 }
 
+pub(super) fn nights() -> Vec<MoveWindow> {
+    let from = jiff::civil::time(22, 0, 0, 0);
+    vec![MoveWindow { days: vec![DayOfWeek::Tue, DayOfWeek::Sat], from, hours: 9.0, people: 1 }]
+}
+
 fn policies() -> impl Strategy<Value = PlanPolicy> {
     let server = 0usize..12;
     let group = proptest::collection::vec(server, 2..4);
@@ -245,10 +251,19 @@ fn policies() -> impl Strategy<Value = PlanPolicy> {
         any::<bool>(),
         0u32..3,
         any::<bool>(),
-        (0u32..30, 4u32..8, proptest::collection::vec(0usize..12, 1..4)),
+        (0u32..30, 4u32..8, proptest::collection::vec(0usize..12, 1..4), any::<bool>()),
     )
         .prop_map(
-            |(one, joined, out, pinned, shared, spare_hosts, cost, (growth, wave_servers, late))| {
+            |(
+                one,
+                joined,
+                out,
+                pinned,
+                shared,
+                spare_hosts,
+                cost,
+                (growth, wave_servers, late, at_night),
+            )| {
                 let names = |group: Vec<usize>| {
                     let names: Vec<String> = group.iter().map(|at| format!("s{at}")).collect();
                     patterns(&names.iter().map(String::as_str).collect::<Vec<_>>())
@@ -284,6 +299,7 @@ fn policies() -> impl Strategy<Value = PlanPolicy> {
                         wave_servers,
                         critical: names(late[..1].to_vec()),
                         dependency: vec![Dependency { name: "d".into(), servers: names(late) }],
+                        windows: if at_night { nights() } else { Vec::new() },
                         ..Phases::default()
                     },
                     ..policy()
@@ -296,15 +312,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn whatever_the_policy_says_is_kept_and_proved(policy in policies(), at in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
-        let traces = traces(5);
-        let Ok(plan) = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 200) else {
+    fn whatever_the_policy_says_is_kept_and_proved(
+        policy in policies(),
+        counts in [proptest::option::of(0u32..3), proptest::option::of(0u32..3)],
+        at in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+    ) {
+        let (traces, mut hosts) = (traces(5), hosts());
+        hosts.host_type.iter_mut().zip(counts).for_each(|(kind, count)| kind.count = count);
+        let Ok(plan) = make(&traces, request(&hosts, &policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 200) else {
             return Ok(());
         };
         let faults = verify(&plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>();
         prop_assert_eq!(faults, [""; 0]);
         prop_assert!(plan.lower_bound.hosts as usize <= plan.hosts.iter().filter(|host| !host.spare).count());
-        prop_assert!(plan.failures_absorbed == policy.spare_hosts || plan.assumptions.notes.iter().any(|n| n.to_string().contains("absorb")));
+        prop_assert!(plan.hosts.is_empty() || plan.failures_absorbed == policy.spare_hosts || plan.assumptions.notes.iter().any(|n| n.to_string().contains("absorb")));
         // A takeover that goes elsewhere is fine or told, never silently one server less.
         if !plan.failover.is_empty() {
             let mut changed = plan.clone();
