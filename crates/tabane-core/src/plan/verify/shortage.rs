@@ -103,11 +103,14 @@ impl Judge<'_> {
                 && pins.iter().filter(is_meant).all(|pin| pin.host_types.contains(&setting.hosts[kind].name))
         };
         let demand = self.problem.demand();
+        // Of a single server the peak is known; sums are made for those that share a host.
+        let peak = |lot: &BTreeSet<usize>, dimension: usize| match lot.first() {
+            Some(one) if lot.len() == 1 => u64::from(demand.peak(*one, dimension)),
+            _ => demand.sum(lot.iter().copied(), dimension).into_iter().max().unwrap_or(0),
+        };
         let carries = |lot: &BTreeSet<usize>, kind: usize| {
             let capacity = self.problem.kinds()[kind].capacity.iter().enumerate();
-            capacity.into_iter().all(|(dimension, most)| {
-                demand.sum(lot.iter().copied(), dimension).iter().all(|sum| *sum <= u64::from(*most))
-            })
+            capacity.into_iter().all(|(dimension, most)| peak(lot, dimension) <= u64::from(*most))
         };
         lots.retain(|lot| {
             let goes = |kind: &usize| lot.iter().all(|server| may(*server, *kind)) && carries(lot, *kind);
