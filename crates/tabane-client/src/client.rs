@@ -13,7 +13,7 @@ use tabane_model::{
         CloneRequest, ExecRequest, ExportRequest, HostReport, JoinAnswer, JoinRequest, LeavingPart, List,
         NewToken, RevertRequest,
     },
-    planning::{PlanComparison, Trial, TrialRequest},
+    planning::{CollectionReport, CollectionWishes, PlanComparison, Trial, TrialRequest},
 };
 
 use crate::{Error, Events, Result, Stream, Target};
@@ -290,6 +290,16 @@ impl Client {
     pub async fn send_survey_file(&self, survey: &str, file: &str, content: Content) -> Result<()> {
         let path = format!("/v1/surveys/{}/files/{}", segment(survey), segment(file));
         self.send(self.request(Method::PUT, &path).body(content)).await.map(drop)
+    }
+
+    /// What a collector says of a collection; answered is what is wished for.
+    pub async fn report_collection(
+        &self,
+        collection: &str,
+        report: &CollectionReport,
+    ) -> Result<CollectionWishes> {
+        let path = format!("/v1/collections/{}/report", segment(collection));
+        self.json(self.request(Method::POST, &path).json(report)).await
     }
 
     /// A plan's document, as it is kept.

@@ -210,7 +210,13 @@ impl Tables {
                 self.host = Some(Arc::new(serde_json::from_value(object)?));
                 Wake::Nobody
             }
-            Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan | Kind::Wave => Wake::Nobody,
+            Kind::Event
+            | Kind::Token
+            | Kind::Flavor
+            | Kind::Survey
+            | Kind::Plan
+            | Kind::Wave
+            | Kind::Collection => Wake::Nobody,
         })
     }
 
@@ -235,7 +241,8 @@ impl Tables {
             | Kind::Flavor
             | Kind::Survey
             | Kind::Plan
-            | Kind::Wave => {}
+            | Kind::Wave
+            | Kind::Collection => {}
         }
         Wake::Nobody
     }

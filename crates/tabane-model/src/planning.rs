@@ -1,6 +1,7 @@
 //! Planning as objects of the API: surveys whose files the server keeps, and plans that it makes of them.
 //!
 //! ```text
+//!   Collection {sources} ─► a collector measures them, and makes a Survey
 //!   Survey {files} ─► files are sent ─► read ─► ready ─► Plan {survey, hosts, policy} ─► made ─► its document ─► Wave {plan, state}
 //! ```
 //!
@@ -8,12 +9,17 @@
 //!
 //! Invariant: what a plan was made from does not change: surveys and plans are not edited, others are made.
 
+mod collection;
 mod comparison;
 mod plan;
 mod survey;
 mod trial;
 mod wave;
 
+pub use collection::{
+    COLLECTED_SOURCES_MAX, CollectedSource, Collection, CollectionPhase, CollectionReport, CollectionSpec,
+    CollectionStatus, CollectionWishes, SourceLoad, SourceState,
+};
 pub use comparison::{
     ComparedCosts, ComparedHost, MovedServer, PlanComparison, PlanFigures, RescheduledServer,
 };

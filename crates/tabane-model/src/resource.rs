@@ -24,10 +24,11 @@ pub enum Kind {
     Survey,
     Plan,
     Wave,
+    Collection,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Vm,
         Self::Image,
         Self::Disk,
@@ -41,6 +42,7 @@ impl Kind {
         Self::Survey,
         Self::Plan,
         Self::Wave,
+        Self::Collection,
     ];
 
     pub fn singular(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Kind {
             Self::Survey => "survey",
             Self::Plan => "plan",
             Self::Wave => "wave",
+            Self::Collection => "collection",
         }
     }
 
@@ -77,6 +80,7 @@ impl Kind {
             Self::Survey => "surveys",
             Self::Plan => "plans",
             Self::Wave => "waves",
+            Self::Collection => "collections",
         }
     }
 }

@@ -146,6 +146,7 @@ impl Server {
         until_stop(&app, &tasks, control::liveness::run(app.clone(), config.host_timeout_ms));
         until_stop(&app, &tasks, control::expiry::run(app.clone()));
         until_stop(&app, &tasks, control::surveys::run(app.clone()));
+        until_stop(&app, &tasks, control::collections::run(app.clone()));
         until_stop(&app, &tasks, control::plans::run(app.clone()));
         until_stop(&app, &tasks, control::waves::run(app.clone()));
         until_stop(&app, &tasks, metrics::run(app.clone()));

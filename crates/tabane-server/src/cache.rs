@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tabane_model::{
     Disk, Event, Flavor, Host, Image, Kind, Name, Network, Pool, Resource, Snapshot, Survey, Token, Vm,
-    planning::{Plan, Wave},
+    planning::{Collection, Plan, Wave},
 };
 use tabane_store::{Revision, Store};
 use tokio::sync::watch;
@@ -83,7 +83,9 @@ pub trait Cached: Resource {
     fn of(object: &Object) -> Option<&Arc<Self>>;
 }
 
-objects!(Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot, Flavor, Survey, Plan, Wave);
+objects!(
+    Vm, Image, Disk, Pool, Network, Host, Event, Token, Snapshot, Flavor, Survey, Plan, Wave, Collection
+);
 
 #[derive(Default)]
 struct Tables {

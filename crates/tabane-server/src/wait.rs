@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use tabane_model::{
     CloneOf, Disk, DiskPhase, Identity, Image, ImagePhase, Kind, Power, Snapshot, SnapshotPhase, VmPhase,
-    planning::{PlanPhase, SurveyPhase},
+    planning::{CollectionPhase, PlanPhase, SurveyPhase},
 };
 
 use crate::{Error, Result, admit, app::App, cache::Object};
@@ -137,6 +137,14 @@ impl Until {
                 (wave.spec.review == wave.status.reviewed && !wave.status.message.is_empty())
                     .then(|| wave.status.message.clone()),
             ),
+            Object::Collection(collection) => {
+                let is_made = |name| collection.status.surveys.contains(name);
+                let ended = collection.status.phase == CollectionPhase::Ended;
+                let in_vain = ended && !is_made(&collection.meta.name);
+                let made = !collection.spec.ended && collection.spec.survey.as_ref().is_some_and(is_made);
+                let message = || collection.status.report.as_ref().map(|report| report.message.clone());
+                self.ready(ended || made, in_vain.then(message).flatten())
+            }
             Object::Host(host) => self.ready(host.status.phase == tabane_model::HostPhase::Ready, None),
             _ => Ok(self == Self::Ready),
         }

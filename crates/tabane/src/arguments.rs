@@ -1,5 +1,6 @@
 //! The command line, each flag defined once.
 
+mod collection;
 mod copy;
 mod device;
 mod plan;
@@ -15,6 +16,7 @@ use tabane_model::{
     Accel, CloneMode, DiskBus, Firmware, ImageFormat, Name, NetworkKind, NicModel, OnCrash, Role, parse_bytes,
 };
 
+pub use collection::{CollectionCommand, CollectionCreate};
 pub use copy::{VmClone, VmExport, VmImport};
 pub use device::{CdCommand, CdDrive, CdInsert, Limit, VmLimit};
 pub use plan::{
@@ -96,6 +98,9 @@ pub enum Command {
     /// Surveys: load and inventory of servers that are to be virtualized
     #[command(subcommand)]
     Survey(SurveyCommand),
+    /// Collections: loads that are measured over SSH for the server, to make surveys of
+    #[command(subcommand)]
+    Collection(CollectionCommand),
     /// Plans: which servers go onto which hosts
     #[command(subcommand)]
     Plan(PlanCommand),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tabane_model::{
     Disk, Event, Flavor, Host, Image, ImageSource, Network, Pool, Resource, Snapshot, Survey, Token, Verdict,
     Vm, format_bytes,
-    planning::{Plan, PlanSummary, Wave},
+    planning::{Collection, CollectionPhase, Plan, PlanSummary, Wave},
 };
 
 use crate::arguments::Form;
@@ -215,6 +215,31 @@ impl Row for Survey {
             or_dash(ready.then(|| format!("{:.1}", status.days))),
             or_dash(ready.then_some(status.metrics.len())),
             or_dash(ready.then_some(status.findings_count)),
+            age(self.meta.created_at),
+        ]
+    }
+}
+
+impl Row for Collection {
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "STATE", "SERVERS", "REACHED", "SAMPLES", "COLLECTOR", "SURVEYS", "AGE"];
+    fn cells(&self) -> Vec<String> {
+        let status = &self.status;
+        let report = status.report.as_ref();
+        let state = match report.map_or("", |report| report.message.as_str()) {
+            "" if status.phase == CollectionPhase::Waiting => "waits for a collector".into(),
+            "" => self.phase().into(),
+            message => format!("{}: {message}", self.phase()),
+        };
+        let surveys: Vec<&str> = status.surveys.iter().map(|name| name.as_str()).collect();
+        vec![
+            self.meta.name.to_string(),
+            state,
+            or_dash(report.map(|report| report.servers)),
+            or_dash(report.map(|report| report.reached)),
+            or_dash(report.map(|report| report.samples)),
+            or_dash(report.map(|report| report.collector.clone())),
+            or_dash((!surveys.is_empty()).then(|| surveys.join(", "))),
             age(self.meta.created_at),
         ]
     }

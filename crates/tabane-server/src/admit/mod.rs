@@ -2,6 +2,7 @@
 
 mod chain;
 mod clone;
+mod collection;
 mod devices;
 mod disk;
 mod image;

@@ -105,7 +105,13 @@ pub async fn watch(State(app): State<Arc<App>>, caller: Caller, Path(name): Path
         }
         Kind::Image | Kind::Pool | Kind::Network => true,
         Kind::Host => *object_name == own,
-        Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan | Kind::Wave => false,
+        Kind::Event
+        | Kind::Token
+        | Kind::Flavor
+        | Kind::Survey
+        | Kind::Plan
+        | Kind::Wave
+        | Kind::Collection => false,
     };
     let follower = watch::Follower::new(app, None, Box::new(filter))?;
     let events = stream::unfold((follower, orders, false), |(mut follower, mut orders, ended)| async move {
@@ -319,9 +325,14 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             };
             modify::<Network>(app, &report.name, write, None).await.map(drop)
         }
-        Kind::Host | Kind::Event | Kind::Token | Kind::Flavor | Kind::Survey | Kind::Plan | Kind::Wave => {
-            Err(Error::Denied { role: Role::Host.as_str() })
-        }
+        Kind::Host
+        | Kind::Event
+        | Kind::Token
+        | Kind::Flavor
+        | Kind::Survey
+        | Kind::Plan
+        | Kind::Wave
+        | Kind::Collection => Err(Error::Denied { role: Role::Host.as_str() }),
     }
 }
 

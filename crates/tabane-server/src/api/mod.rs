@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod clones;
+pub mod collections;
 pub mod crud;
 mod downloads;
 pub mod events;
@@ -31,7 +32,7 @@ use axum::{
 };
 use tabane_model::{
     Class, Disk, Event, Flavor, Host, Image, Kind, Network, Pool, Problem, Snapshot, Survey, Token, Vm,
-    planning::{Plan, Wave},
+    planning::{Collection, Plan, Wave},
 };
 
 use crate::{admit::Admit, app::App, console, session};
@@ -55,6 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
     router = resource::<Survey>(router);
     router = resource::<Plan>(router);
     router = resource::<Wave>(router);
+    router = resource::<Collection>(router);
     router = router
         .route("/v1/tokens", get(crud::list::<Token>).post(tokens::create))
         .route("/v1/tokens/{name}", get(crud::get::<Token>).delete(crud::delete::<Token>))
@@ -79,6 +81,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/images/{name}/content", put(images::upload))
         .route("/v1/images/{name}/files", get(images::files))
         .route("/v1/surveys/{name}/files/{file}", put(planning::receive))
+        .route("/v1/collections/{name}/report", post(collections::report))
         .route("/v1/plans/{name}/document", get(planning::document))
         .route("/v1/plans/{name}/report", get(planning::report))
         .route("/v1/plans/{name}/try", post(planning::attempt))

@@ -28,6 +28,9 @@ use utoipa::{
     tabane_model::Survey,
     tabane_model::planning::Plan,
     tabane_model::planning::Wave,
+    tabane_model::planning::Collection,
+    tabane_model::planning::CollectionReport,
+    tabane_model::planning::CollectionWishes,
     tabane_model::Plan,
     tabane_model::planning::TrialRequest,
     tabane_model::planning::Trial,
@@ -196,6 +199,12 @@ const ACTIONS: &[(&str, HttpMethod, &str, &str)] = &[
         "Send a file of a survey, as the body, of the size that the survey says",
     ),
     (
+        "/v1/collections/{name}/report",
+        HttpMethod::Post,
+        "report_collection",
+        "How far a collector is: a CollectionReport for CollectionWishes; there is one collector at a time",
+    ),
+    (
         "/v1/plans/{name}/try",
         HttpMethod::Post,
         "try_plan",
@@ -271,6 +280,7 @@ fn schema_name(kind: Kind) -> &'static str {
         Kind::Survey => "Survey",
         Kind::Plan => "Plan",
         Kind::Wave => "Wave",
+        Kind::Collection => "Collection",
     }
 }
 

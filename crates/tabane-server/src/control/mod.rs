@@ -1,5 +1,6 @@
 //! Controllers: they watch what is wanted, decide with `tabane-core`, and write down what follows.
 
+pub mod collections;
 pub mod evacuation;
 pub mod expiry;
 pub mod liveness;

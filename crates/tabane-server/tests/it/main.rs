@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod catalogue;
 mod clones;
+mod collections;
 mod console;
 mod devices;
 mod disks;

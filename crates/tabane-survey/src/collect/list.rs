@@ -32,9 +32,21 @@ impl Sources {
         Ok(())
     }
 
+    /// The name of a server that is there for two users, who would write into one folder.
+    pub fn named_twice(&self) -> Option<String> {
+        let mut seen = HashSet::new();
+        self.named.iter().map(Target::name).find(|name| !seen.insert(name.clone()))
+    }
+
     /// What the file says besides. What is wrong is told with line and column, in letters.
     pub fn read(&mut self, path: &Path) -> Result<()> {
+        self.read_words(path).map(drop)
+    }
+
+    /// As `read`; returns what it was told, word by word.
+    pub fn read_words(&mut self, path: &Path) -> Result<Vec<String>> {
         let text = text::read(path, LIST_BYTES_MAX)?;
+        let mut words = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let said = line.split('#').next().unwrap_or_default();
             let entry = said.trim();
@@ -50,8 +62,9 @@ impl Sources {
                 .parse()
                 .and_then(|range| self.add(range))
                 .map_err(|error: RangeError| wrong(error.to_string()))?;
+            words.push(entry.to_owned());
         }
-        Ok(())
+        Ok(words)
     }
 
     /// Each once, in order. Who is named goes before the same address of a subnet, with its own user.

@@ -1,8 +1,8 @@
 //! Samples become loads: what happened between two samples, in bins of a time line.
 
-use tabane_model::{Grid, Metric, NO_SAMPLE};
+use tabane_model::{Grid, Metric, NO_SAMPLE, planning::SourceLoad};
 
-use super::Sample;
+use super::{Counters, Sample};
 
 /// Samples that are further apart say nothing of what was between them.
 const APART_MS_MAX: i64 = 120_000;
@@ -65,6 +65,26 @@ pub(super) fn loads(samples: &[Sample], grid: Grid, cpu_cap_mhz: u32) -> (Vec<(M
     (loads, odd)
 }
 
+/// What a source does, by its last two samples; `None` if they are of different boots, or too far apart.
+pub(super) fn between(before: &Counters, after: &Counters) -> Option<SourceLoad> {
+    let ms =
+        after.uptime_ms.checked_sub(before.uptime_ms).filter(|ms| (1..=APART_MS_MAX as u64).contains(ms))?;
+    let kbs = |from: [u64; 2], to: [u64; 2], bytes: f64| {
+        let moved = from.iter().zip(to).map(|(from, to)| to.saturating_sub(*from) as f64).sum::<f64>();
+        (moved * bytes / 1_024.0 / (ms as f64 / 1_000.0)) as u32
+    };
+    let disk = |c: &Counters| [c.disk_read_sectors, c.disk_written_sectors];
+    let net = |c: &Counters| [c.net_rx_bytes, c.net_tx_bytes];
+    let ticks = after.cpu_all.saturating_sub(before.cpu_all).max(1) as f64;
+    let busy = after.cpu_busy.saturating_sub(before.cpu_busy) as f64;
+    Some(SourceLoad {
+        cpu_share: (busy / ticks).min(1.0),
+        memory_mib: u32::try_from(after.mem_used_kib >> 10).unwrap_or(u32::MAX),
+        disk_kbs: kbs(disk(before), disk(after), SECTOR_BYTES),
+        net_kbs: kbs(net(before), net(after), 1.0),
+    })
+}
+
 /// The bins that an interval has more than a moment of.
 fn touched(grid: Grid, from_ms: i64, to_ms: i64) -> std::ops::Range<usize> {
     let step_ms = i64::from(grid.step_s) * 1_000;
@@ -77,7 +97,6 @@ fn touched(grid: Grid, from_ms: i64, to_ms: i64) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::Counters;
 
     const GRID: Grid = Grid { first_bin_unix: 0, step_s: 60, bins: 3 };
 
@@ -120,6 +139,16 @@ mod tests {
         assert_eq!(row(&samples, Metric::CpuMhz), [2_000, 2_000, NO_SAMPLE]);
         let ends_on_it = [at(40, 100, 0, 0), at(60, 120, 2_000, 0)];
         assert_eq!(row(&ends_on_it, Metric::CpuMhz), [2_000, NO_SAMPLE, NO_SAMPLE]);
+    }
+
+    #[test]
+    fn what_a_source_does_now_is_told_by_two_samples_of_one_boot() {
+        let [a, b] = [at(0, 100, 0, 0), at(20, 120, 1_000, 40_960)].map(|sample| sample.counters);
+        let load = SourceLoad { cpu_share: 0.25, memory_mib: 512, disk_kbs: 1_024, net_kbs: 0 };
+        assert_eq!(between(&a, &b), Some(load));
+        assert_eq!(between(&b, &a), None, "it was started anew");
+        assert_eq!(between(&a, &a), None);
+        assert_eq!(between(&a, &at(0, 221, 0, 0).counters), None, "too far apart");
     }
 
     #[test]

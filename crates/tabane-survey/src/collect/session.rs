@@ -14,7 +14,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Counters, Inventory, Recording, Sample, Target, counters::LINES_MAX};
+use tabane_model::planning::SourceLoad;
+
+use super::{Counters, Inventory, Recording, Sample, Target, counters::LINES_MAX, rates};
 use crate::{Error, Result, dependencies::memory::remember, replace};
 
 pub(crate) const SERVERS: &str = "servers";
@@ -39,11 +41,20 @@ pub struct Options {
 }
 
 /// What happens to a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
-    Reached { inventory: Box<Inventory> },
-    Sampled { samples: u64 },
-    Lost { why: String, again_in: Duration },
+    Reached {
+        inventory: Box<Inventory>,
+    },
+    Sampled {
+        samples: u64,
+        /// Since the sample before; there is none at first, and after a restart.
+        load: Option<SourceLoad>,
+    },
+    Lost {
+        why: String,
+        again_in: Duration,
+    },
 }
 
 /// Who is told what happens.
@@ -124,6 +135,7 @@ impl Session {
         let Some(said) = child.stdout.take() else { return Ok("it says nothing".into()) };
         let mut said = BufReader::new(said);
         let mut block: Vec<String> = Vec::new();
+        let mut before: Option<Counters> = None;
         let patience = self.options.step * 3 + Duration::from_secs(60);
         loop {
             let mut line = Vec::new();
@@ -148,7 +160,8 @@ impl Session {
             if let Some(counters) = Counters::parse(&block) {
                 recording.append(&Sample { unix_ms: unix_ms(), counters })?;
                 self.samples += 1;
-                (self.tell)(&self.target, Progress::Sampled { samples: self.samples });
+                let load = before.replace(counters).and_then(|before| rates::between(&before, &counters));
+                (self.tell)(&self.target, Progress::Sampled { samples: self.samples, load });
             }
             block.clear();
         }

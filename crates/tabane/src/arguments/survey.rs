@@ -49,19 +49,22 @@ pub struct SurveyPush {
 #[derive(Args)]
 pub struct SurveyRun {
     /// Servers to look at: [USER@]HOST[:PORT], or a subnet: [USER@]10.1.2.0/28[:PORT]
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "collection"], conflicts_with = "collection")]
     pub sources: Vec<Range>,
     /// A file with a server or a subnet on each line
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "collection")]
     pub list: Option<PathBuf>,
-    /// Folder that the collection is kept in
-    #[arg(long, value_name = "FOLDER")]
-    pub out: PathBuf,
+    /// A collection of the server: look at its servers, tell how far it is, make the surveys that are asked for
+    #[arg(long, value_name = "NAME")]
+    pub collection: Option<Name>,
+    /// Folder that the samples are kept in [default for a collection: one of its name]
+    #[arg(long, value_name = "FOLDER", required_unless_present = "collection")]
+    pub out: Option<PathBuf>,
     /// Seconds between two samples
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60), conflicts_with = "collection")]
     pub step: u32,
     /// How long to collect, for example 30m or 14d [default: until Ctrl-C]
-    #[arg(long = "for", value_parser = span, value_name = "TIME")]
+    #[arg(long = "for", value_parser = span, value_name = "TIME", conflicts_with = "collection")]
     pub length: Option<jiff::SignedDuration>,
     /// Private key to sign in with [default: what ssh tries by itself]
     #[arg(long, value_name = "FILE")]

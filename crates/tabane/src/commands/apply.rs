@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tabane_client::{Call, Client};
 use tabane_model::{
     Disk, Flavor, Host, Image, Kind, Network, Pool, Resource, Snapshot, Survey, Vm,
-    planning::{Plan, Wave},
+    planning::{Collection, Plan, Wave},
 };
 
 use crate::{arguments::Apply, context::Context};
@@ -42,6 +42,7 @@ pub async fn run(context: &Context, apply: &Apply) -> Result<()> {
             Kind::Survey => one::<Survey>(&client, written, apply).await?,
             Kind::Plan => one::<Plan>(&client, written, apply).await?,
             Kind::Wave => one::<Wave>(&client, written, apply).await?,
+            Kind::Collection => one::<Collection>(&client, written, apply).await?,
             Kind::Snapshot => one::<Snapshot>(&client, written, apply).await?,
             Kind::Event | Kind::Token => bail!("a {kind} is not made from a file"),
         }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod collection;
 mod console;
 mod create;
 mod device;
@@ -64,6 +65,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Network(command) => network(&context, command).await?,
         Command::Host(command) => host(&context, command).await?,
         Command::Survey(command) => survey::run(&context, command).await?,
+        Command::Collection(command) => collection::run(&context, command).await?,
         Command::Plan(command) => return plan::run(&context, command).await,
         Command::Wave(command) => wave::run(&context, command).await?,
         Command::Event(EventCommand::List { about, watch }) => {

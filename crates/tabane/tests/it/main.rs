@@ -8,6 +8,7 @@
 
 mod e2e_badinput;
 mod e2e_clones;
+mod e2e_collection;
 mod e2e_console;
 mod e2e_debian;
 mod e2e_display;
