@@ -60,6 +60,7 @@ const pages = [
   createRoute({ ...parent, path: "/templates", component: lazyRouteComponent(() => import("./pages/Templates"), "Templates") }),
   createRoute({ ...parent, path: "/flavors", component: lazyRouteComponent(() => import("./pages/Flavors"), "Flavors") }),
   createRoute({ ...parent, path: "/surveys", component: lazyRouteComponent(() => import("./pages/Surveys"), "Surveys") }),
+  createRoute({ ...parent, path: "/collections/$name", component: lazyRouteComponent(() => import("./pages/CollectionPage"), "CollectionPage") }),
   createRoute({ ...parent, path: "/plans", component: lazyRouteComponent(() => import("./pages/Plans"), "Plans") }),
   createRoute({ ...parent, path: "/plans/$name/{-$tab}", component: lazyRouteComponent(() => import("./pages/PlanPage"), "PlanPage") }),
   createRoute({ ...parent, path: "/images", component: lazyRouteComponent(() => import("./pages/Images"), "Images") }),

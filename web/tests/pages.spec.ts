@@ -5,7 +5,7 @@ import { base } from "./world";
 
 const PAGES = [
   "/", "/layers", "/vms", "/vms?q=env%3Dprod&phase=running", "/vms/new", "/import", "/vms/web1", "/vms/web1/devices", "/vms/web1/snapshots", "/vms/web1/console", "/vms/web1/display", "/vms/web1/settings", "/vms/web1/events",
-  "/vms/none", "/surveys", "/plans", "/plans/none", "/hosts", "/hosts/h1", "/templates", "/flavors", "/images", "/networks", "/pools", "/disks", "/tokens", "/events", "/audit",
+  "/vms/none", "/surveys", "/collections/none", "/plans", "/plans/none", "/hosts", "/hosts/h1", "/templates", "/flavors", "/images", "/networks", "/pools", "/disks", "/tokens", "/events", "/audit",
 ];
 
 const DRESSES = [

@@ -38,8 +38,9 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   const complaints = await signIn(page);
   await open(page, "/surveys");
   await expect(page.getByText("There are no surveys.")).toBeVisible();
-  await page.getByRole("button", { name: "Send a survey" }).first().click();
+  await page.getByRole("button", { name: "New survey" }).first().click();
   const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Send files" }).click();
   await dialog.getByRole("textbox", { name: "Name" }).fill("january");
   await dialog.locator("input[type=file]").setInputFiles(files);
   await expect(dialog.getByRole("list", { name: "Files" })).toContainText("cpu_mhz.csv");

@@ -13,6 +13,12 @@ const environment = (folder: string) => {
   return { ...clean, TABANE_DATA_DIR: folder };
 };
 
+/** Starts a command of the command line against the world, which goes on until it is killed. */
+export function goingOn(...words: string[]): ChildProcess {
+  const folder = process.env["CONSOLE_TEST_FOLDER"] ?? "";
+  return spawn(binary, words, { env: environment(folder), cwd: folder, stdio: ["ignore", "ignore", openSync(join(folder, "going-on.log"), "a")] });
+}
+
 /** Runs the command line against the world; its standard output. */
 export function tabane(...words: string[]): string {
   const folder = process.env["CONSOLE_TEST_FOLDER"] ?? "";

@@ -31,6 +31,7 @@ export interface Kinds {
   survey: Schemas["Survey"];
   plan: Schemas["Plan"];
   wave: Schemas["Wave"];
+  collection: Schemas["Collection"];
 }
 export type Kind = keyof Kinds;
 
@@ -48,6 +49,7 @@ export const PLURAL: Record<Kind, string> = {
   survey: "surveys",
   plan: "plans",
   wave: "waves",
+  collection: "collections",
 };
 
 export function path(kind: Kind, name?: string, action?: string): string {

@@ -5,6 +5,8 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 export type Survey = Schemas["Survey"];
+export type Collection = Schemas["Collection"];
+export type CollectedSource = Schemas["CollectedSource"];
 export type Plan = Schemas["Plan"];
 export type PlanSpec = Schemas["PlanSpec"];
 export type PlanDocument = Schemas["PlanDocument"];

@@ -55,6 +55,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List or watch collections */
+        get: operations["list_collections"];
+        put?: never;
+        /** Create a collection */
+        post: operations["create_collection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a collection, or wait for it */
+        get: operations["get_collection"];
+        /** Replace labels and spec of a collection */
+        put: operations["put_collection"];
+        post?: never;
+        /** Delete a collection */
+        delete: operations["delete_collection"];
+        options?: never;
+        head?: never;
+        /** Change a collection by JSON merge patch (RFC 7396) */
+        patch: operations["patch_collection"];
+        trace?: never;
+    };
+    "/v1/collections/{name}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How far a collector is: a CollectionReport for CollectionWishes; there is one collector at a time */
+        post: operations["report_collection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/disks": {
         parameters: {
             query?: never;
@@ -1448,6 +1503,97 @@ export interface components {
             /** @description Switch them on. */
             start?: boolean;
         };
+        /** @description A server that is looked at. */
+        CollectedSource: {
+            /** Format: int32 */
+            cores?: number;
+            load?: components["schemas"]["SourceLoad"] | null;
+            /** Format: int32 */
+            memory_mib?: number;
+            /** @description Why it is not reached. */
+            message?: string;
+            os?: string;
+            /**
+             * Format: int64
+             * @description In this run.
+             */
+            samples?: number;
+            /** @description How it is reached. */
+            source: string;
+            state: components["schemas"]["SourceState"];
+        };
+        /** @description Loads that a collector measures over SSH. */
+        Collection: {
+            meta: components["schemas"]["Meta"];
+            spec: components["schemas"]["CollectionSpec"];
+            status?: components["schemas"]["CollectionStatus"];
+        };
+        /** @enum {string} */
+        CollectionPhase: "waiting" | "running" | "silent" | "ended";
+        /** @description What a collector says, again and again. */
+        CollectionReport: {
+            /** @description The machine that it runs on. */
+            collector: string;
+            /** @description This is the last report of this run. */
+            ended?: boolean;
+            /** @description Surveys that were made in this run. */
+            made?: components["schemas"]["Name"][];
+            /** @description Why the survey that is wished for is not made yet. */
+            message?: string;
+            /**
+             * Format: int32
+             * @description Those that answer now.
+             */
+            reached: number;
+            /**
+             * Format: int64
+             * @description Of all servers, in this run.
+             */
+            samples: number;
+            /**
+             * Format: int32
+             * @description Servers that are looked at.
+             */
+            servers: number;
+            /** @description Which run of a collector says so: there is one at a time. */
+            session: string;
+            /** @description The first of them; those that are not reached go before the others. */
+            sources?: components["schemas"]["CollectedSource"][];
+        };
+        CollectionSpec: {
+            /** @description Enough is collected: a survey with the name of the collection is made of it. */
+            ended?: boolean;
+            /**
+             * Format: int64
+             * @description How long is collected, from when it begins; until somebody ends it unless stated. It does not change.
+             */
+            length_s?: number | null;
+            note?: string;
+            /** @description `[USER@]HOST[:PORT]`, or subnets such as `root@10.1.2.0/28`. They do not change. */
+            sources: string[];
+            /**
+             * Format: int32
+             * @description Seconds between two samples. It does not change.
+             */
+            step_s?: number;
+            survey?: components["schemas"]["Name"] | null;
+        };
+        CollectionStatus: {
+            /** @description When a collector was heard first. */
+            begun_at?: string | null;
+            phase?: components["schemas"]["CollectionPhase"];
+            report?: components["schemas"]["CollectionReport"] | null;
+            /** @description When one was heard last. */
+            reported_at?: string | null;
+            /** @description Surveys that were made of it. */
+            surveys?: components["schemas"]["Name"][];
+        };
+        /** @description What a collector is answered. */
+        CollectionWishes: {
+            /** @description Nothing more is to be measured. The collector ends once the survey is made. */
+            ended?: boolean;
+            survey?: components["schemas"]["Name"] | null;
+        };
         /** @description What a plan costs over its years. */
         ComparedCosts: {
             /** Format: double */
@@ -2091,7 +2237,7 @@ export interface components {
          * @description The kinds of objects that the API serves.
          * @enum {string}
          */
-        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor" | "survey" | "plan" | "wave";
+        Kind: "vm" | "image" | "disk" | "pool" | "network" | "host" | "event" | "token" | "snapshot" | "flavor" | "survey" | "plan" | "wave" | "collection";
         Lack: {
             /** Format: int32 */
             needed: number;
@@ -3287,6 +3433,27 @@ export interface components {
              */
             used_bytes?: number;
         };
+        SourceLoad: {
+            /**
+             * Format: double
+             * @description Share of all its cores, from 0 to 1.
+             */
+            cpu_share: number;
+            /**
+             * Format: int32
+             * @description Read and written.
+             */
+            disk_kbs: number;
+            /** Format: int32 */
+            memory_mib: number;
+            /**
+             * Format: int32
+             * @description Received and sent.
+             */
+            net_kbs: number;
+        };
+        /** @enum {string} */
+        SourceState: "waiting" | "measured" | "lost";
         /**
          * @description What of a step is told that many measurements are in.
          * @enum {string}
@@ -3870,6 +4037,307 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_collections: {
+        parameters: {
+            query?: {
+                /** @description Size of the page: 100 unless stated, 1000 at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+                /** @description Label selector, such as env=prod,tier!=db,!old. */
+                labels?: string;
+                /** @description Field selector over name, phase, host, vm and about. */
+                fields?: string;
+                /** @description Follow as server-sent events instead of a page. */
+                watch?: boolean;
+                /** @description With watch: go on behind this revision. */
+                resume?: number;
+            };
+            header?: {
+                /** @description As resume; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cursor?: string;
+                        items: components["schemas"]["Collection"][];
+                        /** Format: int64 */
+                        revision: number;
+                    };
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_collection: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Repeating a request with the same key repeats its answer, not its work. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Collection"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collection"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_collection: {
+        parameters: {
+            query?: {
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collection"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_collection: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Collection"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collection"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_collection: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its host cleans up; then it goes. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collection"];
+                };
+            };
+            /** @description Gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_collection: {
+        parameters: {
+            query?: {
+                /** @description Answer with what would change, and change nothing. */
+                dry_run?: boolean;
+                /** @description running, agent, identity, stopped, paused, ready, observed or deleted. */
+                wait?: string;
+                /** @description How long to wait: 60 unless stated, 3600 at most. */
+                timeout_s?: number;
+            };
+            header?: {
+                /** @description Only if the object still has this ETag. */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collection"];
+                };
+            };
+            /** @description What went wrong and what to do next. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_collection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the object. */
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

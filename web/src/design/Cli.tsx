@@ -13,12 +13,13 @@ export function Cli({ commands }: { commands: string[] }) {
   return (
     <aside aria-label={t`The same on the command line`} className="flex flex-wrap items-center gap-x-3 gap-y-1 rounded-lg border border-line bg-sunken px-3 py-1.5">
       <span className="text-[11px] font-semibold tracking-wider text-muted">CLI</span>
-      {commands.map((command) => <Line key={command} command={command} />)}
+      {commands.map((command) => <Command key={command} command={command} />)}
     </aside>
   );
 }
 
-function Line({ command }: { command: string }) {
+/** A command that can be copied. */
+export function Command({ command }: { command: string }) {
   const { t } = useLingui();
   const [copied, setCopied] = useState(false);
   const copy = async () => {

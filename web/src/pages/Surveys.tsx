@@ -1,18 +1,17 @@
-/** Surveys: loads of servers that are to be virtualized, sent as files and read by the server. */
-import { Plural, Trans, useLingui } from "@lingui/react/macro";
+/** Surveys: loads of servers that are to be virtualized. They are measured over SSH, or sent as files. */
+import { Trans, useLingui } from "@lingui/react/macro";
 import { useMemo, useState } from "react";
-import { FileTrigger } from "react-aria-components";
 import { remove } from "~/api/client";
 import { useObjects } from "~/api/live";
 import { path } from "~/api/objects";
-import { type Survey, sendSurvey, surveyFileName } from "~/api/planning";
+import type { Survey } from "~/api/planning";
 import { useMay } from "~/api/session";
 import { Ago, Button, Empty, Phase, useNow } from "~/design/basics";
 import { type Column, DataTable, RowLink } from "~/design/DataTable";
-import { TextField } from "~/design/fields";
-import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/overlays";
+import { Confirm, Menu } from "~/design/overlays";
 import { Page } from "~/shell/Page";
-import { bytes } from "~/words/format";
+import { Collections } from "./survey/Collections";
+import { NewSurvey } from "./survey/NewSurvey";
 
 export function Surveys() {
   const { t, i18n } = useLingui();
@@ -20,7 +19,7 @@ export function Surveys() {
   const plans = useObjects("plan");
   const { change } = useMay();
   const now = useNow();
-  const [asked, setAsked] = useState<"send" | Survey>();
+  const [asked, setAsked] = useState<"new" | Survey>();
   const close = () => setAsked(undefined);
   const columns = useMemo<Column<Survey>[]>(() => {
     const ready = (s: Survey) => s.status?.phase === "ready";
@@ -43,15 +42,16 @@ export function Surveys() {
       },
     ];
   }, [t, i18n, plans, change, now]);
-  const send = change ? <Button look="primary" icon="upload" onPress={() => setAsked("send")}><Trans>Send a survey</Trans></Button> : null;
+  const make = change ? <Button look="primary" icon="plus" onPress={() => setAsked("new")}><Trans>New survey</Trans></Button> : null;
   return (
-    <Page title={t`Surveys`} titleText={t`Surveys`} actions={send} cli={["tabane survey list", "tabane survey push NAME --traces FOLDER"]}>
+    <Page title={t`Surveys`} titleText={t`Surveys`} actions={make} cli={["tabane survey list", "tabane collection create NAME root@SERVER --for 14d", "tabane survey push NAME --traces FOLDER"]}>
+      <Collections />
       <section className="rounded-lg border border-line bg-surface">
         <DataTable name={t`Surveys`} rows={surveys} columns={columns} keyOf={(s) => s.meta.name}
-          empty={<Empty icon="survey" title={<Trans>There are no surveys. One holds the loads of servers that are to be virtualized; plans are made of it.</Trans>}>{send}</Empty>} />
+          empty={<Empty icon="survey" title={<Trans>There are no surveys. One holds the loads of servers that are to be virtualized; plans are made of it.</Trans>}>{make}</Empty>} />
       </section>
-      {asked === "send" ? <Send onClose={close} /> : null}
-      {asked && asked !== "send" ? (
+      {asked === "new" ? <NewSurvey onClose={close} /> : null}
+      {asked && asked !== "new" ? (
         <Confirm title={t`Delete the survey ${asked.meta.name}?`} action={t`Delete`} onClose={close} onConfirm={() => remove(path("survey", asked.meta.name))}>
           <p><Trans>Its files are deleted. Plans that stand on it have to go first.</Trans></p>
         </Confirm>
@@ -66,47 +66,4 @@ function State({ survey }: { survey: Survey }) {
   const received = survey.status?.received?.length ?? 0;
   const told = phase === "uploading" ? <Trans>{received} of {all} files</Trans> : survey.status?.message;
   return <span className="inline-flex items-center gap-2 min-w-0 max-w-full"><Phase phase={phase} /><span className="truncate text-muted" title={survey.status?.message}>{told}</span></span>;
-}
-
-function Send({ onClose }: { onClose: () => void }) {
-  const { t } = useLingui();
-  const [name, setName] = useState("");
-  const [chosen, setChosen] = useState<File[]>([]);
-  const [at, setAt] = useState<string>();
-  const files = useMemo(() => {
-    const known = new Map<string, File>();
-    for (const file of chosen) {
-      const named = surveyFileName(file.name);
-      if (named) known.set(named, file);
-    }
-    return new Map([...known].sort(([a], [b]) => (a < b ? -1 : 1)));
-  }, [chosen]);
-  const left = chosen.length - files.size;
-  const { busy, problem, submit, fault } = useForm(async () => {
-    await sendSurvey(name, files, (_, file) => setAt(file));
-    onClose();
-  });
-  return (
-    <Dialog title={t`Send a survey`} onClose={onClose}>
-      <form onSubmit={submit} className="grid gap-4">
-        <p className="text-muted"><Trans>A survey is servers.csv and a matrix for each metric, such as cpu_mhz.csv or cpu_mhz.csv.gz. `tabane survey export` and `tabane survey import` write them.</Trans></p>
-        <TextField label={t`Name`} value={name} onChange={setName} mono autoFocus isRequired placeholder="may-2026" fault={fault("meta.name")} />
-        <div className="grid gap-2">
-          <FileTrigger allowsMultiple acceptedFileTypes={[".csv", ".gz"]} onSelect={(list) => setChosen(Array.from(list ?? []))}>
-            <Button icon="plus"><Trans>Choose files</Trans></Button>
-          </FileTrigger>
-          {files.size ? (
-            <ul className="grid gap-1" aria-label={t`Files`}>
-              {[...files].map(([file, content]) => (
-                <li key={file} className="flex gap-2"><code>{file}</code><span className="text-muted ml-auto">{busy && at === file ? <Trans>sending…</Trans> : bytes(content.size)}</span></li>
-              ))}
-            </ul>
-          ) : null}
-          {left > 0 ? <p className="text-muted"><Plural value={left} one="# file is none of a survey, or is there twice, and stays here." other="# files are none of a survey, or are there twice, and stay here." /></p> : null}
-        </div>
-        {problem ? <ProblemNote problem={problem} /> : null}
-        <FormEnd onCancel={onClose} submit={t`Send`} busy={busy} isDisabled={!name || files.size === 0} />
-      </form>
-    </Dialog>
-  );
 }

@@ -54,7 +54,7 @@ fn are_sources(spec: &CollectionSpec) -> Result<()> {
     for (at, source) in spec.sources.iter().enumerate() {
         let added = source.parse().and_then(|range| sources.add(range));
         added.map_err(|error| {
-            let hint = "write [USER@]HOST[:PORT], or a subnet such as root@10.1.2.0/28";
+            let hint = "name a server such as root@web1, or a subnet such as root@10.1.2.0/28";
             Error::fault(format!("spec.sources[{at}]"), error.to_string(), hint)
         })?;
     }
