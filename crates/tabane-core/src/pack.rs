@@ -16,11 +16,14 @@
 //!
 //! Sources: Panigrahy, Talwar, Uyeda, Wieder, "Heuristics for Vector Bin Packing" (2011) for weighted products as a
 //! measure of fit; Schrimpf and others, "Record Breaking Optimization Results Using the Ruin and Recreate Principle"
-//! (2000), and Christiaens, Vanden Berghe, "Slack Induction by String Removals" (2020) for the improvement; Fekete,
+//! (2000), Christiaens, Vanden Berghe, "Slack Induction by String Removals" (2020), and Kirkpatrick, Gelatt, Vecchi,
+//! "Optimization by Simulated Annealing" (1983) for the improvement; Fekete,
 //! Schepers, "New classes of fast lower bounds for bin packing problems" (2001) for the bound.
 
+mod anneal;
 mod bound;
 mod check;
+mod columns;
 mod construct;
 mod cover;
 mod crowd;

@@ -1,4 +1,4 @@
-//! Fewer or cheaper hosts, by ruin and recreate.
+//! Fewer or cheaper hosts, by ruin and recreate, and by annealing.
 //!
 //! ```text
 //!  best ──► give up hosts, or exchange them for cheaper ones ──► servers are pending
@@ -7,16 +7,17 @@
 //!   └── none is pending: a better packing ◄───────────────────────────┘  keep it unless more is pending than before
 //! ```
 //!
-//! Several workers do it side by side, from the best that any of them has found.
+//! Every other time places for the pending are found by [`super::anneal`] instead. Several workers do it side by side, from the
+//! best that any of them has found.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Crowd, Load, Packing, Problem, construct::packed};
+use super::{Crowd, Load, Packed, Packing, Problem, anneal::Annealing, columns::Columns, construct::packed};
 
 /// Hosts that are ruined in a turn at most.
 const HOSTS_RUINED_MAX: usize = 3;
@@ -36,7 +37,7 @@ const TURNS_BLIND: u64 = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub packing: Packing,
-    /// Ruins and recreations, of all workers.
+    /// Ruins and recreations, and some hundred steps of annealing each, of all workers.
     pub turns: u64,
 }
 
@@ -57,12 +58,13 @@ pub fn improve(
         cost: AtomicU64::new(rank(problem, &packing).to_bits()),
         best: Mutex::new(packing),
         turns: AtomicU64::new(0),
+        columns: OnceLock::new(),
     };
     std::thread::scope(|scope| {
         for worker in 0..workers.max(1) {
             let shared = &shared;
             let random = SmallRng::seed_from_u64(seed.wrapping_add(worker as u64));
-            scope.spawn(move || Worker { problem, shared, enough, random, stop }.run());
+            scope.spawn(move || Worker { problem, shared, enough, random, stop }.run(worker % 2 == 1));
         }
     });
     Outcome {
@@ -82,6 +84,8 @@ struct Shared {
     cost: AtomicU64,
     best: Mutex<Packing>,
     turns: AtomicU64,
+    /// Made when somebody needs it.
+    columns: OnceLock<Option<Columns>>,
 }
 
 struct Worker<'a> {
@@ -107,13 +111,16 @@ struct Attempt {
 }
 
 impl Worker<'_> {
-    fn run(mut self) {
+    /// Both ways in turn: each succeeds where the other does not.
+    fn run(mut self, mut anneals: bool) {
         let mut base = self.best();
         while !self.is_over() {
             let Some(mut attempt) = self.attempt(&base) else { return };
-            if self.work(&mut attempt) {
+            let found = if anneals { self.anneal(&mut attempt) } else { self.work(&mut attempt) };
+            if found {
                 self.publish(&attempt);
             }
+            anneals = !anneals;
             base = self.best();
         }
     }
@@ -151,14 +158,8 @@ impl Worker<'_> {
             pending = self.change(&mut kinds, &mut servers)?;
         }
         let crowd = Crowd::new(problem, &kinds);
-        let mut loads = Vec::new();
-        for (kind, servers) in kinds.iter().zip(&servers) {
-            let mut load = Load::empty(problem, *kind);
-            for server in servers {
-                if load.takes(problem, *server) { load.add(problem, *server) } else { pending.push(*server) }
-            }
-            loads.push(load);
-        }
+        let hosts = kinds.iter().zip(servers).map(|(kind, servers)| Packed { kind: *kind, servers });
+        let loads: Vec<Load> = hosts.map(|host| loaded(problem, &host, &mut pending)).collect();
         let sizes = (0..problem.demand().servers()).map(|server| crowd.size(problem, server)).collect();
         let goal =
             rank(problem, &Packing { hosts: loads.iter().map(packed).collect(), unplaced: homeless.clone() });
@@ -196,6 +197,28 @@ impl Worker<'_> {
             servers.push(Vec::new());
         }
         Some(pending)
+    }
+
+    /// Whether all pending servers have found a place, by way of hosts that are asked for too much.
+    fn anneal(&mut self, attempt: &mut Attempt) -> bool {
+        let problem = self.problem;
+        let Some(columns) = self.shared.columns.get_or_init(|| Columns::of(problem)) else { return false };
+        let hosts: Vec<Packed> = attempt.loads.iter().map(packed).collect();
+        let Some(mut annealing) = Annealing::new(problem, columns, &hosts, &attempt.pending) else {
+            return false;
+        };
+        let (shared, enough, stop, goal) = (self.shared, self.enough, self.stop, attempt.goal);
+        let mut is_over = || {
+            let turns = shared.turns.fetch_add(1, Ordering::Relaxed);
+            let cost = f64::from_bits(shared.cost.load(Ordering::Acquire));
+            goal >= cost || cost <= enough || stop(turns, cost)
+        };
+        annealing.run(&mut self.random, &mut is_over) && {
+            attempt.pending.clear();
+            attempt.loads =
+                annealing.packed().map(|host| loaded(problem, &host, &mut attempt.pending)).collect();
+            attempt.pending.is_empty()
+        }
     }
 
     /// Whether all pending servers have found a place.
@@ -290,6 +313,15 @@ impl Worker<'_> {
         }
         best.map(|(_, at)| at)
     }
+}
+
+/// The host with those of its servers that it takes; the others are pending.
+fn loaded(problem: &Problem, host: &Packed, pending: &mut Vec<usize>) -> Load {
+    let mut load = Load::empty(problem, host.kind);
+    for server in &host.servers {
+        if load.takes(problem, *server) { load.add(problem, *server) } else { pending.push(*server) }
+    }
+    load
 }
 
 fn shuffle(list: &mut [usize], random: &mut impl Rng) {

@@ -57,7 +57,8 @@ pub fn weeks(traces: &Traces) -> Result<Value> {
         "vm_weeks": rows.len(),
         "ours": told,
         "hosts_wanted": 40,
-        "bound_wanted": 39,
+        // There is a packing onto 38, as annealing from several starts has found: no bound is above that.
+        "hosts_known": 38,
         "peers": {
             "sum_of_peaks": peers::hosts(&rows, 1.0, &CAPACITY)?,
             "first_fit_in_time": peers::first_fit_in_time(&rows, &CAPACITY)?.len(),
