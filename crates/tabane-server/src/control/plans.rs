@@ -10,6 +10,7 @@
 //! server ended is made again.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,7 +20,7 @@ use std::{
 
 use tabane_core::plan::{self, Request};
 use tabane_model::{
-    HostTypes, Survey, Traces,
+    HostTypes, Survey, Traces, Uid,
     planning::{Plan, PlanPhase, PlanProgress, PlanSpec, PlanStatus, PlanSummary, SurveyPhase},
 };
 use tokio::sync::oneshot;
@@ -28,27 +29,58 @@ use super::placement::report;
 use crate::{Error, Result, api::planning::parsed, app::App, commit::modify, planning::chain};
 
 const RETRY: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(300);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 pub async fn run(app: Arc<App>) {
     let mut revisions = app.cache.subscribe();
+    let mut held = Held::default();
     loop {
         revisions.mark_unchanged();
-        while let Some((plan, survey)) = next(&app).await {
-            let made = make(&app, &plan, &survey).await;
-            let failed = made.is_err();
-            report(&plan.meta.name, made);
-            if failed {
-                tokio::time::sleep(RETRY).await;
+        while let Some((plan, survey)) = next(&app, &held).await {
+            match make(&app, &plan, &survey).await {
+                Ok(()) => held.release(plan.meta.uid),
+                // The disk may be full: others may be made meanwhile, and this one later.
+                Err(error) => {
+                    let later = held.hold(plan.meta.uid);
+                    let message = format!("{}; tried again in {} s", chain(&error), later.as_secs());
+                    report(&plan.meta.name, Err(error));
+                    let status = PlanStatus { message, ..PlanStatus::default() };
+                    report(&plan.meta.name, write(&app, &plan, status).await);
+                }
             }
         }
         let _ = tokio::time::timeout(RETRY, revisions.changed()).await;
     }
 }
 
+/// Plans that could not be made for a reason that may pass, and until when they wait.
+#[derive(Default)]
+struct Held(HashMap<Uid, (Instant, Duration)>);
+
+impl Held {
+    /// Each time for twice as long.
+    fn hold(&mut self, plan: Uid) -> Duration {
+        let before = self.0.get(&plan).map_or(RETRY / 2, |(_, waited)| *waited);
+        let wait = (before * 2).min(RETRY_MAX);
+        self.0.insert(plan, (Instant::now() + wait, wait));
+        wait
+    }
+
+    fn release(&mut self, plan: Uid) {
+        self.0.remove(&plan);
+    }
+
+    fn waits(&self, plan: Uid) -> bool {
+        self.0.get(&plan).is_some_and(|(until, _)| Instant::now() < *until)
+    }
+}
+
 /// The plan that is to be made now, and its survey. Those that wait for something say so.
-async fn next(app: &Arc<App>) -> Option<(Arc<Plan>, Arc<Survey>)> {
-    let open = |plan: &Plan| matches!(plan.status.phase, PlanPhase::Pending | PlanPhase::Making);
+async fn next(app: &Arc<App>, held: &Held) -> Option<(Arc<Plan>, Arc<Survey>)> {
+    let open = |plan: &Plan| {
+        matches!(plan.status.phase, PlanPhase::Pending | PlanPhase::Making) && !held.waits(plan.meta.uid)
+    };
     let (mut plans, _) = app.cache.list::<Plan>(None, usize::MAX, open);
     plans.sort_by_key(|plan| plan.meta.uid);
     for plan in plans {

@@ -140,6 +140,29 @@ async fn a_survey_is_sent_and_a_plan_of_it_is_made_and_kept() {
 }
 
 #[tokio::test]
+async fn a_plan_that_cannot_be_kept_says_so_holds_up_nobody_and_is_made_later() {
+    let world = World::new().await;
+    let files = Files::of(&[(40, 10), (10, 40)]);
+    world.post("/v1/surveys", &files.survey("may")).await.expect(201);
+    world.post("/v1/plans", &plan("p1", "may", 1)).await.expect(201);
+    world.post("/v1/plans", &plan("p2", "may", 1)).await.expect(201);
+    // Something is in the way of its folder.
+    let first: Plan = world.read("p1").await;
+    let place = world.folder.path().join("plans").join(first.meta.uid.to_string());
+    std::fs::write(&place, "").unwrap();
+    for (file, text) in files.all() {
+        send(&world, "may", file, text).await.expect(204);
+    }
+    made(&world, "p2").await;
+    let told = |plan: &Plan| {
+        plan.status.phase == PlanPhase::Pending && plan.status.message.contains("tried again in")
+    };
+    world.until("p1", told).await;
+    std::fs::remove_file(&place).unwrap();
+    made(&world, "p1").await;
+}
+
+#[tokio::test]
 async fn servers_are_moved_about_and_plans_compared_and_nothing_is_kept() {
     let world = World::new().await;
     ready(&world, "may", &Files::of(&[(40, 40), (40, 40), (40, 40), (40, 40)])).await;
