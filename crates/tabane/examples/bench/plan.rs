@@ -9,6 +9,7 @@ mod few;
 mod generated;
 mod held_out;
 mod peers;
+mod solver;
 
 use std::{
     path::PathBuf,
@@ -33,6 +34,7 @@ pub fn plan() -> Result<Value> {
     figures.insert("held_out".into(), bitbrains.as_ref().map(held_out::figures).transpose()?.into());
     figures.insert("calibration".into(), bitbrains.as_ref().map(calibration::figures).transpose()?.into());
     figures.insert("few".into(), bitbrains.as_ref().map(few::figures).transpose()?.into());
+    figures.insert("solver".into(), bitbrains.as_ref().map(solver::figures).transpose()?.into());
     figures.insert(
         "azure".into(),
         of("azure-packing").map(|folder| azure::figures(&folder)).transpose()?.into(),
