@@ -145,7 +145,7 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   const folder = process.env["CONSOLE_TEST_FOLDER"] ?? "";
   const [kinds, policy] = [join(folder, "hosts.toml"), join(folder, "policy.toml")];
   writeFileSync(kinds, '[[host_type]]\nname = "small"\ncpu_cores = 16\ncpu_mhz = 40000\nmemory_mib = 65536\nprice = 5000\n');
-  writeFileSync(policy, "spare_hosts = 0\ntime_limit_s = 1\n[phases]\npilot_servers = 2\nwave_servers = 4\nwatch_days = 7\n");
+  writeFileSync(policy, "spare_hosts = 0\ntime_limit_s = 1\n[phases]\npilot_servers = 2\nwave_servers = 4\nwatch_days = 7\nfirst_date = \"2027-01-04\"\nwindows = [{ days = [\"sat\"], from = \"22:00\", hours = 12 }]\n");
   tabane("plan", "create", "short", "--survey", "january", "--hosts", kinds, "--policy", policy, "--wait", "ready");
   tabane("wave", "create", "short-pilot", "--plan", "short", "--wave", "pilot");
   tabane("wave", "run", "short-pilot");
@@ -156,6 +156,7 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   tabane("wave", "review", "short-pilot", "--measured", "january", "--facts", facts);
   tabane("wave", "done", "short-pilot");
   await open(page, "/plans/short/waves");
+  await expect(pilot).toContainText("Sat, Jan 9 22:00 · 12 h · ");
   await page.getByRole("button", { name: "Replan the rest" }).click();
   await expect(dialog.getByRole("textbox", { name: "Name" })).toHaveValue("short-after-pilot");
   // Until it has faded in its colours are others.

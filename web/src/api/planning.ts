@@ -17,6 +17,7 @@ export type TrialMove = Schemas["TrialMove"];
 export type TrialBreach = Schemas["TrialBreach"];
 export type Wave = Schemas["Wave"];
 export type PlannedWave = Schemas["PlannedWave"];
+export type PlannedWindow = Schemas["PlannedWindow"];
 export type PlanComparison = Schemas["PlanComparison"];
 export type PlanFigures = Schemas["PlanFigures"];
 

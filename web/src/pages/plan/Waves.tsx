@@ -6,7 +6,7 @@ import { useState } from "react";
 import { patch, post } from "~/api/client";
 import { useObjects } from "~/api/live";
 import { path } from "~/api/objects";
-import { type Plan, type PlanDocument, type PlannedWave, type Wave, documentQuery } from "~/api/planning";
+import { type Plan, type PlanDocument, type PlannedWave, type PlannedWindow, type Wave, documentQuery } from "~/api/planning";
 import { useMay } from "~/api/session";
 import { Badge, Button, Phase } from "~/design/basics";
 import { Select, TextField } from "~/design/fields";
@@ -24,6 +24,7 @@ function inherited(plan: Plan, document: PlanDocument): string[] {
 /** What a review finds out by itself; everything else that gates ask for is stated by people. */
 const MEASURED = ["days_watched", "host_overloaded_share", "cpu_peak_over_planned", "memory_peak_over_planned"];
 const SERVERS_SHOWN = 12;
+const WINDOWS_SHOWN = 3;
 
 export function Waves({ plan }: { plan: Plan }) {
   const { data, error } = useQuery(documentQuery(plan));
@@ -85,6 +86,21 @@ function Replan({ plan, done, title, onClose }: { plan: Plan; done: string; titl
   );
 }
 
+/** When its servers are moved, by the clock on the wall there. */
+function Windows({ windows }: { windows: readonly PlannedWindow[] }) {
+  const { i18n } = useLingui();
+  const day = new Intl.DateTimeFormat(i18n.locale, { weekday: "short", month: "short", day: "numeric", timeZone: "UTC" });
+  const left = windows.length - WINDOWS_SHOWN;
+  return (
+    <ul className="text-xs text-muted">
+      {windows.slice(0, WINDOWS_SHOWN).map(({ date, from, hours, servers }) => (
+        <li key={`${date}${from}`}>{day.format(new Date(`${date}T00:00:00Z`))} {from.slice(0, 5)} · <Trans>{hours} h</Trans> · <Plural value={servers} one="# server" other="# servers" /></li>
+      ))}
+      {left > 0 ? <li><Plural value={left} one="and # more window" other="and # more windows" /></li> : null}
+    </ul>
+  );
+}
+
 function Card({ plan, document, planned, wave, isOver }: { plan: Plan; document: PlanDocument; planned: PlannedWave; wave: Wave | undefined; isOver: boolean }) {
   const { t } = useLingui();
   const { change } = useMay();
@@ -113,6 +129,7 @@ function Card({ plan, document, planned, wave, isOver }: { plan: Plan; document:
           <Plural value={planned.servers.length} one="# server" other="# servers" /> · <Plural value={planned.new_hosts.length} _0="no further host" one="# further host" other="# further hosts" /> · <Trans>{hours} h of labour, from day {day} on</Trans>
         </p>
         <p className="text-[13px] wrap-anywhere">{shown.join(", ")}{planned.servers.length > shown.length ? " …" : ""}</p>
+        {planned.windows?.length ? <Windows windows={planned.windows} /> : null}
         {planned.new_hosts.length ? <p className="text-xs text-muted wrap-anywhere"><Trans>Install first</Trans>: {planned.new_hosts.join(", ")}</p> : null}
         {wave ? <Reviewed wave={wave} /> : null}
         {isOver ? <p className="text-muted"><Trans>Carried out by the plan <Link to="/plans/$name/{-$tab}" params={{ name: before, tab: "waves" }} className="link">{before}</Link>.</Trans></p> : null}
