@@ -161,10 +161,10 @@ impl<'a> Annealing<'a> {
     /// Some that are asked for too much, and some others.
     fn chosen(&self, random: &mut impl Rng) -> Vec<usize> {
         let count = random.random_range(HOSTS).min(self.hosts.len());
-        let (over, mut others): (Vec<usize>, Vec<usize>) =
+        let (over, others): (Vec<usize>, Vec<usize>) =
             (0..self.hosts.len()).partition(|at| self.hosts[*at].excess > 0.0);
         let mut chosen = Vec::new();
-        for (mut from, most) in [(over, HOSTS_OVER_MAX.min(count)), (std::mem::take(&mut others), count)] {
+        for (mut from, most) in [(over, HOSTS_OVER_MAX.min(count)), (others, count)] {
             while chosen.len() < most && !from.is_empty() {
                 chosen.push(from.swap_remove(random.random_range(0..from.len())));
             }

@@ -2,21 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
+    planning::{command, serve},
     sshd::Sshd,
-    world::{BINARY, Texts},
+    world::Texts,
 };
 
 struct World {
     folder: tempfile::TempDir,
     sshd: Sshd,
-    port: u16,
     server: Child,
 }
 
@@ -31,22 +31,6 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command.args(arguments).env("TABANE_DATA_DIR", folder.join("data")).current_dir(folder);
-    for name in ["TABANE_URL", "TABANE_TOKEN", "TABANE_LISTEN", "TABANE_LOG"] {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null());
-    command
-}
-
-fn serve(folder: &Path, port: u16) -> Child {
-    let log = log(folder, "server.log");
-    let mut server = command(folder, &["server", "--listen", &format!("127.0.0.1:{port}")]);
-    server.stdout(Stdio::null()).stderr(log).spawn().unwrap()
-}
-
 fn log(folder: &Path, name: &str) -> std::fs::File {
     std::fs::OpenOptions::new().create(true).append(true).open(folder.join(name)).unwrap()
 }
@@ -56,11 +40,8 @@ impl World {
         let folder = tempfile::Builder::new().prefix("tabane-e2e-").tempdir_in("/var/tmp").unwrap();
         let sshd = Sshd::start(folder.path());
         sshd.trust();
-        let port = crate::sshd::free_port();
-        let server = serve(folder.path(), port);
-        let world = Self { folder, sshd, port, server };
-        world.eventually("the server answers", || world.ask(&["vm", "list"]).status.success());
-        world
+        let server = serve(folder.path());
+        Self { folder, sshd, server }
     }
 
     fn ask(&self, arguments: &[&str]) -> Output {
@@ -163,7 +144,7 @@ fn e2e_a_collection_goes_on_whatever_is_killed_and_becomes_surveys() {
     world.eventually("it is noticed", || world.said().contains("measuring goes on"));
     let kept = world.samples_kept();
     world.eventually("samples are kept", || world.samples_kept() > kept + 2);
-    world.server = serve(world.folder.path(), world.port);
+    world.server = serve(world.folder.path());
     world.eventually("the server is told again", || world.said().contains("the server is there again"));
 
     // It ends with a survey of all, which has what was measured before and after.
@@ -183,4 +164,10 @@ fn e2e_a_collection_goes_on_whatever_is_killed_and_becomes_surveys() {
     assert!(world.said().contains("has ended"), "{}", world.said());
     world.ok(&["collection", "delete", "may"]);
     world.ok(&["survey", "get", "may"]);
+
+    // Another collection of the same name does not take samples for its own.
+    world.ok(&["survey", "delete", "may"]);
+    world.ok(&["collection", "create", "may", &source]);
+    assert!(!world.collect("out").output().unwrap().status.success());
+    assert!(world.said().contains("out has samples of another collection"), "{}", world.said());
 }

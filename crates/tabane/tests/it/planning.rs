@@ -26,7 +26,7 @@ impl Drop for Alone {
     }
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(arguments).env("TABANE_DATA_DIR", folder.join("data")).current_dir(folder);
     for name in ["TABANE_URL", "TABANE_TOKEN", "TABANE_LISTEN", "TABANE_LOG"] {
@@ -35,7 +35,8 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn serve(folder: &Path) -> Child {
+/// Returns when it answers.
+pub fn serve(folder: &Path) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut server = command(folder, &["server", "--listen", "127.0.0.1:0"]);
     let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tabane_client::{Call, Client, Error};
 use tabane_model::{
     Name,
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, arguments: SurveyRun, name: Name) -> Result<
     }
     let folder = arguments.out.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
     let mut collector = Collector {
-        session: session(&folder)?,
+        session: session(&folder, &collection)?,
         machine: known::plain(&rustix::system::uname().nodename().to_string_lossy()),
         client,
         folder,
@@ -239,18 +239,25 @@ impl Collector {
 }
 
 /// Who goes on in the same folder is the same to the server, so that it may do so at once. Two at a time are refused by the
-/// locks of the recordings.
-fn session(folder: &Path) -> Result<String> {
-    const LENGTH: usize = 36;
+/// locks of the recordings. A folder is of one collection: another one of its name may have other servers.
+fn session(folder: &Path, collection: &Collection) -> Result<String> {
+    const BYTES_MAX: u64 = 256;
     let path = folder.join(SESSION);
-    if let Ok(session) = tabane_survey::read_text(&path, LENGTH as u64)
-        && session.len() == LENGTH
-    {
-        return Ok(session);
+    let of = collection.meta.uid.to_string();
+    if path.exists() {
+        let kept = tabane_survey::read_text(&path, BYTES_MAX)?;
+        return match kept.trim_end().split_once(' ') {
+            Some((uid, session)) if uid == of => Ok(session.to_owned()),
+            _ => bail!(
+                "{} has samples of another collection: say by --out where those of {} are to be kept",
+                folder.display(),
+                collection.meta.name
+            ),
+        };
     }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let session = uuid::Uuid::now_v7().to_string();
-    tabane_survey::replace(&path, &session)?;
+    tabane_survey::replace(&path, &format!("{of} {session}\n"))?;
     Ok(session)
 }
 
