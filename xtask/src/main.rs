@@ -35,6 +35,13 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         println!("{HELP}");
         return Ok(());
     };
+    if rest.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{HELP}");
+        return Ok(());
+    }
+    if !rest.is_empty() && !matches!(command.as_str(), "demo" | "bench") {
+        bail!("{command} takes no more words\n{HELP}");
+    }
     match command.as_str() {
         "setup" => setup::for_tests(),
         "demo" => demo::run(rest),

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use tabane_model::{
-    Role,
+    Event, Role,
     planning::{Collection, CollectionPhase},
 };
+use tabane_store::Txn;
 
 use crate::world::World;
 
@@ -91,6 +92,39 @@ async fn a_collection_that_ends_without_its_survey_says_why_and_may_be_taken_up_
     let failure = world.get("/v1/collections/may?wait=ready&timeout_s=5").await.problem(409, "wait_failed");
     assert!(failure.detail.contains("the disk is full"), "{}", failure.detail);
     assert_eq!(told(&world, &report("b")).await, json!({ "survey": "may", "ended": true }));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_heard_is_called_silent_once_and_may_be_replaced() {
+    let world = World::new().await;
+    for name in ["may", "june"] {
+        world.post("/v1/collections", &collection(name, &["web1", "web2"])).await.expect(201);
+        world.post(&format!("/v1/collections/{name}/report"), &report("a")).await.expect(200);
+    }
+    // What the one said is two minutes ago when the server starts again.
+    let key = "objects/collections/may";
+    let kept = world.store.get(key).await.unwrap().unwrap();
+    let mut long_ago: Value = serde_json::from_slice(&kept.value).unwrap();
+    let heard = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(120);
+    long_ago["status"]["reported_at"] = json!(heard);
+    world.store.txn(Txn::new().put(key, long_ago.to_string())).await.unwrap();
+    let world = world.again().await;
+    world.until("may", |may: &Collection| may.status.phase == CollectionPhase::Silent).await;
+    let told = async || {
+        let events = world.get("/v1/events").await.json()["items"].as_array().unwrap().clone();
+        let events = events.into_iter().map(|event| serde_json::from_value::<Event>(event).unwrap());
+        events.map(|event| event.spec).filter(|event| event.reason == "silent").collect::<Vec<_>>()
+    };
+    let silent = told().await;
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(silent[0].about.name.as_str() == "may" && silent[0].message.contains("ops1"), "{silent:?}");
+    assert_eq!(world.read::<Collection>("june").await.status.phase, CollectionPhase::Running);
+
+    // Who takes it up is heard, and the other one, should it come back, is not.
+    world.post("/v1/collections/may/report", &report("b")).await.expect(200);
+    assert_eq!(world.read::<Collection>("may").await.status.phase, CollectionPhase::Running);
+    world.post("/v1/collections/may/report", &report("a")).await.problem(409, "other_collector");
+    assert_eq!(told().await.len(), 1);
 }
 
 #[tokio::test]

@@ -67,6 +67,16 @@ impl World {
         Self { server, store, folder, admin }
     }
 
+    /// The same server after a stop.
+    pub async fn again(self) -> Self {
+        let Self { server, store, folder, .. } = self;
+        let token = server.admin_token.clone();
+        server.stop().await;
+        let server = Server::start(config(folder.path(), 60_000), store.clone()).await.unwrap();
+        let admin = Client::connect(target(&server), token).await.unwrap();
+        Self { server, store, folder, admin }
+    }
+
     pub async fn client(&self, token: &str) -> Client {
         Client::connect(target(&self.server), Some(token.into())).await.unwrap()
     }
