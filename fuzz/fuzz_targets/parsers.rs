@@ -1,4 +1,4 @@
-//! Texts that the API takes: names, sizes, selectors, MACs, and whole objects. What is printed parses to the same.
+//! Texts that the API takes: names, sizes, selectors, MACs, and whole objects, and reports of collectors. What is printed parses to the same.
 
 #![no_main]
 
@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use tabane_model::{
-    Disk, FieldSelector, Image, LabelSelector, Mac, Name, Network, Pool, Resource, Vm, format_bytes, parse_bytes,
+    Disk, Faults, FieldSelector, Image, LabelSelector, Mac, Name, Network, Pool, Resource, Vm, format_bytes, parse_bytes,
+    planning::{Collection, CollectionReport},
 };
 
 fn object<R: Resource>(text: &[u8]) {
@@ -43,4 +44,8 @@ fuzz_target!(|input: &[u8]| {
     object::<Image>(input);
     object::<Network>(input);
     object::<Pool>(input);
+    object::<Collection>(input);
+    if let Ok(report) = serde_json::from_slice::<CollectionReport>(input) {
+        report.validate(&mut Faults::default());
+    }
 });

@@ -18,7 +18,7 @@ mod recognise;
 mod rule;
 mod status;
 
-pub use cause::{SupportCause, SupportJudgement, SupportRefusal};
+pub use cause::{SupportCause, SupportJudgement, SupportRefusal, product_of};
 pub use matrix::{Support, SupportMatrix};
 pub use recognise::{Recognised, VersionPattern, VersionTold, parts};
 pub use rule::SupportRule;

@@ -4,6 +4,8 @@ mod basis;
 mod costs;
 mod hosts;
 mod licences;
+mod review;
+mod rules;
 mod summary;
 mod support;
 mod waves;

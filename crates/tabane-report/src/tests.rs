@@ -22,7 +22,8 @@ fn plan(server: &str, host: &str) -> Plan {
         "predicted_overload_share": 0.00001, "cost": 20.0, "failures_absorbed": 1,
         "failover": [{"host": host, "takeovers": [{"host": "spare-001", "servers": [server]}]}],
         "waves": [{"name": "pilot", "kind": "pilot", "servers": [server], "new_hosts": [host], "labour_hours": 4.0, "first_day": 0,
-                   "windows": [{"date": "2026-12-05", "from": "22:00:00", "hours": 6.5, "servers": 1}]},
+                   "windows": [{"date": "2026-12-05", "from": "22:00:00", "hours": 6.5, "servers": 1},
+                               {"date": "2026-12-12", "from": "22:00:00", "hours": 6.5, "servers": 2}]},
                   {"name": "wave-1", "kind": "critical", "servers": ["web2"], "new_hosts": [], "labour_hours": 4.0, "first_day": 14}],
         "gates": [{"kind": "pass", "metric": "migrations_failed_share", "comparison": "<=", "threshold": 0.0}],
         "support": [{"server": server, "status": "unknown", "causes": [{"kind": "nothing_told"}]},
@@ -36,7 +37,8 @@ fn plan(server: &str, host: &str) -> Plan {
             "cumulative": [{"year": 0, "before": 0.0, "after": 20.0}, {"year": 1, "before": 100.0, "after": 140.0}],
             "not_stated": ["training"]},
         "assumptions": {"host_types": [{"name": "small", "cpu_cores": 8, "cpu_mhz": 10_000, "cpu_index": 1.19, "memory_mib": 16_384, "price": 10.0}],
-            "policy": {}, "fill": 0.85, "resources": ["cpu_mhz", "memory_mib"],
+            "policy": {"keep_apart": [{"name": "directory", "servers": ["os=Debian*"], "across": "domain"}],
+                "phases": {"critical": ["web2"]}}, "fill": 0.85, "resources": ["cpu_mhz", "memory_mib"],
             "notes": [{"kind": "vendor_support"}, {"kind": "no_margin", "expected_share": 0.02},
                       {"kind": "not_absorbed", "failures": 2, "host": host}, {"kind": "too_short", "days_min": 4},
                       {"kind": "cpu_indices", "known": [{"model": "E5-2690 v3", "index": 0.91, "servers": 2}], "unknown": ["VIA"], "unnamed": 1, "hosts": ["small"]}]},
@@ -69,6 +71,16 @@ fn both_languages_tell_everything() {
     }
     assert!(english.contains("2026-12-05 22:00, 6.5 h: 1 server"));
     assert!(japanese.contains("2026-12-05 22:00 から 6.5 時間: 1 台"));
+    assert!(english.contains("2 windows, 2026-12-05 to 2026-12-12"));
+    assert!(japanese.contains("2 回（2026-12-05〜2026-12-12）"));
+    // The pilot is moved on two dates a week apart, and watched for two weeks more; the wave begins with what was stated.
+    assert!(english.contains("left:0.00%;width:75.00%") && english.contains("left:50.00%;width:50.00%"));
+    assert!(english.contains("2 steps in 28 days"));
+    for rule in ["in different failure domains", "directory", "os=Debian*", "move last"] {
+        assert!(english.contains(rule), "{rule}");
+    }
+    assert!(japanese.contains("別々の障害ドメインに置く") && japanese.contains("最後に移行する"));
+    assert!(english.contains("the whole to cost 40 EUR a year more"));
     assert!(english.contains("nothing was measured of web1") && !japanese.contains("nothing was measured"));
     assert!(japanese.contains("web1 の測定データがありません"));
     assert!(japanese.contains("換算した CPU") && !japanese.contains("counted as 1"));

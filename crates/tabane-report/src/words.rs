@@ -3,7 +3,7 @@
 use tabane_model::{
     Comparison, GateKind, MemoryBasis, Objective, PlanNote, TcoItem, UnplacedCause, UnplacedServer, WaveKind,
     WaveWindow,
-    support::{SupportCause, SupportStatus},
+    support::{SupportCause, SupportStatus, product_of},
 };
 
 use crate::{
@@ -69,7 +69,13 @@ pub fn item(language: Language, item: TcoItem) -> &'static str {
 
 pub(crate) fn note(language: Language, note: &PlanNote) -> String {
     if language == Language::English {
-        return note.to_string();
+        return match note {
+            PlanNote::Thin { servers } => format!(
+                "{} measured for too short a time, or with too many gaps: the section “Data” says for how long they should be measured.",
+                if *servers == 1 { "One server was".into() } else { format!("{servers} servers were") }
+            ),
+            note => note.to_string(),
+        };
     }
     match note {
         PlanNote::VendorSupport => {
@@ -209,12 +215,20 @@ pub(crate) fn support_cause(language: Language, cause: &SupportCause) -> String 
             } else {
                 String::new()
             };
-            format!("{vendor} {product}（{hypervisor}）: {}{condition}{here}", support(language, *said))
+            let product = product_of(vendor, product);
+            format!("{product}（{hypervisor}）: {}{condition}{here}", support(language, *said))
         }
         SupportCause::VersionNotTold { vendor, product } => {
-            format!("{vendor} {product} のバージョンが分からず、判断できません")
+            format!("{} のバージョンが分からず、判断できません", product_of(vendor, product))
         }
-        SupportCause::NotListed { column, text } => format!("{column} 「{text}」の情報がありません"),
+        SupportCause::NotListed { column, text } => {
+            let column = match column.as_str() {
+                "os" => "OS",
+                "application" => "アプリケーション",
+                other => other,
+            };
+            format!("{column}「{text}」の情報がありません")
+        }
         SupportCause::NothingTold => "何が動いているか分かりません".into(),
     }
 }

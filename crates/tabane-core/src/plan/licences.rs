@@ -144,6 +144,11 @@ impl Licensing {
         self.products.is_empty()
     }
 
+    /// Of all prices.
+    pub fn currency(&self) -> Option<&str> {
+        self.products.first().map(|needed| needed.tariff.currency.as_str())
+    }
+
     /// For a search over units: each of them is some servers.
     pub fn toll<'a>(
         &'a self,

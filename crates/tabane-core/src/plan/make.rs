@@ -18,7 +18,7 @@ use super::{
     rules::is_excluded,
     setting::Setting,
     shortage, spare, supported,
-    tco::tco,
+    tco::{one_currency, tco},
     units::Units,
 };
 use crate::pack::{Bound, Certificate, Packing, Problem, Step, lower_bound};
@@ -60,6 +60,7 @@ pub fn make_until(
     stop: &(dyn Fn(u64, f64) -> bool + Sync),
     give_up: &dyn Fn() -> bool,
 ) -> Result<Plan, PlanError> {
+    phases::opens(&request.policy.phases, now)?;
     let hosts = request.hosts.rated(request.policy);
     let begun = Begun::new(traces, Request { hosts: &hosts, ..request }, None)?;
     let (setting, problem) = (&begun.setting, &begun.problem);
@@ -106,8 +107,10 @@ pub(super) fn host_id(number: usize) -> String {
 impl<'a> Begun<'a> {
     /// With the margin that is right for these traces, or a given fill.
     pub fn new(traces: &'a Traces, request: Request<'a>, fill: Option<f64>) -> Result<Self, PlanError> {
-        let Request { hosts, policy, products, support, .. } = request;
+        let Request { hosts, policy, costs, products, support } = request;
         let setting = Setting::new(traces, &hosts.host_type, policy, products, support)?;
+        // What would be refused in the end is refused before the search.
+        costs.map_or(Ok(()), |costs| one_currency(costs, setting.licensing.currency()))?;
         let moving_together = phases::groups(&setting)?;
         let margin = match fill {
             Some(fill) => risk::margin_of(&setting, fill)?,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::pack::{Packed, Packing, Problem};
 pub(super) use gates::gates;
-pub(super) use windows::{dated, first_date};
+pub(super) use windows::{dated, first_date, opens};
 
 /// Servers that move together.
 struct Group {

@@ -30,12 +30,17 @@ fn yearly(year: f64) -> Flow {
     Flow { once: 0.0, year }
 }
 
+pub(super) fn one_currency(costs: &Costs, licences: Option<&str>) -> Result<(), PlanError> {
+    match licences.filter(|currency| *currency != costs.currency) {
+        Some(other) => Err(PlanError::Currencies(costs.currency.clone(), other.into())),
+        None => Ok(()),
+    }
+}
+
 /// Before and after; `None` if nothing was said of costs.
 pub(super) fn tco(plan: &Plan, traces: &Traces) -> Result<Option<Tco>, PlanError> {
     let Some(costs) = &plan.assumptions.costs else { return Ok(None) };
-    if let Some(licences) = plan.licences.as_ref().filter(|licences| licences.currency != costs.currency) {
-        return Err(PlanError::Currencies(costs.currency.clone(), licences.currency.clone()));
-    }
+    one_currency(costs, plan.licences.as_ref().map(|licences| licences.currency.as_str()))?;
     let names: HashSet<&str> = plan.hosts.iter().flat_map(|host| &host.servers).map(String::as_str).collect();
     let placed = |server: &&Source| names.contains(server.name.as_str());
     // What nobody knows anything of is a server, too.

@@ -52,6 +52,11 @@ pub struct SupportRefusal {
     pub causes: Vec<SupportCause>,
 }
 
+/// What a vendor's product is called: Debian's is Debian.
+pub fn product_of(vendor: &str, product: &str) -> String {
+    if vendor == product { product.to_owned() } else { format!("{vendor} {product}") }
+}
+
 impl SupportCause {
     pub fn status(&self) -> SupportStatus {
         match self {
@@ -67,14 +72,14 @@ impl fmt::Display for SupportCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Said { vendor, product, hypervisor, said, status, condition, by_analogy } => {
-                write!(f, "{vendor} {product} on {hypervisor} is {said}")?;
+                write!(f, "{} on {hypervisor} is {said}", product_of(vendor, product))?;
                 if let Some(condition) = condition {
                     write!(f, " ({condition})")?;
                 }
                 if *by_analogy { write!(f, ", which is {status} here by analogy") } else { Ok(()) }
             }
             Self::VersionNotTold { vendor, product } => {
-                write!(f, "it depends on the version of {vendor} {product}, which is not told")
+                write!(f, "it depends on the version of {}, which is not told", product_of(vendor, product))
             }
             Self::NotListed { column, text } => write!(f, "nothing is known of {column} {text:?}"),
             Self::NothingTold => f.write_str("nothing is known of what runs on it"),

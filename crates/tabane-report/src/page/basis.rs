@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use tabane_model::{Exhaustion, MemoryBasis, Plan, Reserve};
 
-use super::part;
+use super::{part, rules::rules};
 use crate::{
     Language, findings,
     language::{grouped, percent, shown},
@@ -144,6 +144,7 @@ fn assumptions(plan: &Plan, language: Language) -> Markup {
     ];
     html! {
         table { tbody { @for (name, value) in rows { tr { td { (name) } td { (value) } } } } }
+        (rules(policy, language))
         h3 { (say("Types of hosts", "ホストの種類")) }
         div.wide { table {
             thead { tr {

@@ -29,7 +29,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
         div.wide { table {
             thead { tr { th { (say("status", "状態")) } th { (say("why", "理由")) } th { (say("servers", "サーバー")) } } }
             tbody { @for ((std::cmp::Reverse(status), causes), servers) in &alike { tr.rises[*status == SupportStatus::Unsupported] {
-                td { (words::support(language, *status)) }
+                td.line { (words::support(language, *status)) }
                 td { @for cause in causes.iter() { div { (words::support_cause(language, cause)) } } }
                 td { details {
                     summary { (language.counted(servers.len(), "server", "servers", "台")) }

@@ -1,9 +1,9 @@
 //! How it is introduced: waves on a time line, gates, and what the pilot's review asks.
 
 use maud::{Markup, html};
-use tabane_model::{Gate, Plan};
+use tabane_model::{Gate, Plan, Wave, WaveWindow};
 
-use super::part;
+use super::{part, review::questions};
 use crate::{
     Language,
     language::{grouped, percent},
@@ -16,7 +16,8 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     }
     let say = |english, japanese| language.say(english, japanese);
     let watched = plan.assumptions.policy.phases.watch_days.max(1);
-    let days = plan.waves.last().map_or(1, |wave| wave.first_day.saturating_add(watched));
+    let end = |wave: &Wave| wave.first_day.saturating_add(days_of_moves(wave)).saturating_add(watched);
+    let days = plan.waves.iter().map(end).max().unwrap_or(1);
     let is_dated = plan.waves.iter().any(|wave| !wave.windows.is_empty());
     let at = |day: u32| format!("{:.2}%", f64::from(day) / f64::from(days) * 100.0);
     let inside = html! {
@@ -46,13 +47,13 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                     p.small { (words::wave_reason(language, wave.kind)) }
                     p.names { @for server in &wave.servers { span { (server) } " " } }
                 } }
-                td.time { div.step style=(format!("left:{};width:{}", at(wave.first_day), at(watched))) title=(match language {
-                    Language::English => format!("day {} to {}", wave.first_day, wave.first_day.saturating_add(watched)),
-                    Language::Japanese => format!("{} 日目〜{} 日目", wave.first_day, wave.first_day.saturating_add(watched)),
+                td.time { div.step style=(format!("left:{};width:{}", at(wave.first_day), at(end(wave).saturating_sub(wave.first_day)))) title=(match language {
+                    Language::English => format!("day {} to {}", wave.first_day, end(wave)),
+                    Language::Japanese => format!("{} 日目〜{} 日目", wave.first_day, end(wave)),
                 }) {} }
-                @if is_dated { td { @for window in &wave.windows { div { (words::window(language, window)) } } } }
+                @if is_dated { td { (windows(&wave.windows, language)) } }
                 td.number { (wave.servers.len()) }
-                td { (wave.new_hosts.join(", ")) }
+                td { @for host in &wave.new_hosts { span.line { (host) } " " } }
                 td.number { (grouped(wave.labour_hours, 0)) }
             } } }
         }
@@ -70,42 +71,29 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     part("waves", say("Introduction", "導入の段階"), inside)
 }
 
-fn threshold(gate: &Gate) -> String {
-    if gate.metric.ends_with("_share") { percent(gate.threshold) } else { format!("{}", gate.threshold) }
+/// From the date of the first window to that of the last.
+fn days_of_moves(wave: &Wave) -> u32 {
+    let dates = wave.windows.first().zip(wave.windows.last());
+    dates.map_or(0, |(first, last)| {
+        u32::try_from(last.date.duration_since(first.date).as_hours() / 24).unwrap_or(0)
+    })
 }
 
-/// What every such project has to ask, with this plan's own numbers.
-fn questions(plan: &Plan, language: Language) -> Vec<String> {
-    let pilot = plan.waves.first();
-    let servers = pilot.map_or(0, |wave| wave.servers.len());
-    let hosts = pilot.map_or_else(String::new, |wave| wave.new_hosts.join(", "));
-    let watched = plan.assumptions.policy.phases.watch_days;
-    let share = percent(plan.assumptions.policy.overload_share);
-    let saved =
-        plan.tco.as_ref().map(|tco| grouped((tco.before - tco.after) / f64::from(tco.years.max(1)), 0));
-    let currency = plan.tco.as_ref().map_or("", |tco| tco.currency.as_str());
-    match language {
-        Language::English => vec![
-            format!("Is it stable? {hosts} and the {servers} virtual machines ran {watched} days without a failure that was theirs."),
-            format!("Did the moves succeed? All {servers} of {servers}, each in its window; what had to be done by hand is written down and done beforehand in the next wave."),
-            format!("Is it fast enough? Hosts were overloaded in {share} of samples at most, peaks were no more than a tenth above the plan, and users noticed nothing."),
-            match saved {
-                Some(saved) => format!("Did the cost fall? The old machines are switched off and gone from power, maintenance and licence bills; the plan expects {saved} {currency} a year from the whole."),
-                None => "Did the cost fall? The old machines are switched off and gone from power, maintenance and licence bills.".into(),
-            },
-            "What changes in daily operations? Who starts, backs up, restores and watches these machines now, who is called at night, and have they done each of it once?".into(),
-            "Can one go back? An old machine was started again in a test, and how long that took is known.".into(),
-        ],
-        Language::Japanese => vec![
-            format!("安定しているか。{hosts} と {servers} 台の仮想マシンが、移行に起因する障害なしに {watched} 日間動いた。"),
-            format!("移行は成功したか。{servers} 台すべてが予定の時間内に移り、手作業で行ったことは記録され、次回は事前に済ませてある。"),
-            format!("性能は十分か。ホストの過負荷は標本の {share} 以下、ピークは計画の 1 割増し以内で、利用者からの苦情はない。"),
-            match saved {
-                Some(saved) => format!("費用は減ったか。旧サーバーは停止し、電力・保守・ライセンスの請求から外れた。計画全体では年 {saved} {currency} の削減を見込む。"),
-                None => "費用は減ったか。旧サーバーは停止し、電力・保守・ライセンスの請求から外れた。".into(),
-            },
-            "日常の運用はどう変わるか。起動、バックアップ、復元、監視、夜間の連絡を誰が行うかが決まり、それぞれ一度は実際に行った。".into(),
-            "元に戻せるか。旧サーバーを試しに再び起動し、かかる時間が分かっている。".into(),
-        ],
+/// Many of them are folded.
+fn windows(windows: &[WaveWindow], language: Language) -> Markup {
+    let each = html! { @for window in windows { div.line { (words::window(language, window)) } } };
+    match windows {
+        [first, .., last] => html! { details {
+            summary.line { (match language {
+                Language::English => format!("{} windows, {} to {}", windows.len(), first.date, last.date),
+                Language::Japanese => format!("{} 回（{}〜{}）", windows.len(), first.date, last.date),
+            }) }
+            (each)
+        } },
+        _ => each,
     }
+}
+
+fn threshold(gate: &Gate) -> String {
+    if gate.metric.ends_with("_share") { percent(gate.threshold) } else { format!("{}", gate.threshold) }
 }

@@ -18,6 +18,12 @@ pub(in crate::plan) fn first_date(phases: &Phases, made_at: Timestamp) -> Date {
     phases.first_date.unwrap_or_else(|| made.tomorrow().unwrap_or(made))
 }
 
+/// Whether anybody can be moved at all.
+pub(in crate::plan) fn opens(phases: &Phases, made_at: Timestamp) -> Result<(), PlanError> {
+    let first = first_date(phases, made_at).to_datetime(Default::default());
+    if phases.windows.is_empty() { Ok(()) } else { windows(phases, 1, first, "pilot").map(|_| ()) }
+}
+
 /// Without windows waves stay as they are; those that are over do so anyway.
 pub(in crate::plan) fn dated(
     waves: &mut [Wave],

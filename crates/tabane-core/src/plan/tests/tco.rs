@@ -2,7 +2,11 @@
 
 use tabane_model::{AfterCosts, BeforeCosts, Costs, MigrationCosts, Rates, TcoItem};
 
-use super::{rules::patterns, *};
+use super::{
+    licences::{need, products},
+    rules::patterns,
+    *,
+};
 
 pub(super) fn costs() -> Costs {
     Costs {
@@ -149,4 +153,15 @@ fn two_plans_are_compared_by_what_they_cost_and_when_they_move_whom() {
     }
     assert!(both.rescheduled.iter().any(|told| told.server == "s11" && told.b.is_none()));
     assert_eq!(compare(("one", &one), ("same", &one)).rescheduled, []);
+}
+
+#[test]
+fn what_cannot_be_added_up_is_refused_before_the_search() {
+    let policy = PlanPolicy { licence: vec![need("database", &["s4"])], ..policy() };
+    let (hosts, products, costs) = (hosts(), products(), Costs { currency: "JPY".into(), ..costs() });
+    let request =
+        Request { hosts: &hosts, policy: &policy, costs: Some(&costs), products: &products, support: &[] };
+    let never = |_: u64, _: f64| panic!("nothing is looked for");
+    let error = make(&traces(8), request, Timestamp::UNIX_EPOCH, 1, &never).unwrap_err().to_string();
+    assert!(error.contains("in JPY and in EUR"), "{error}");
 }

@@ -239,7 +239,9 @@ fn without_windows_none_are_told_and_where_all_are_closed_that_is() {
     dated.waves[0].windows = made(&traces, &in_windows("")).waves[0].windows.clone();
     assert!(faults(&dated, &traces).contains("the policy opens no window"), "{}", faults(&dated, &traces));
     let policy = in_windows("blackouts = [\"2026-11-01/2040-01-01\"]");
-    let error = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|_, _| true);
+    let error = make(&traces, request(&hosts(), &policy, None), Timestamp::UNIX_EPOCH, 1, &|_, _| {
+        panic!("nothing is looked for")
+    });
     let error = error.unwrap_err().to_string();
     assert!(error.contains("no window for pilot within ten years from 2026-12-01 on"), "{error}");
 }
