@@ -208,6 +208,22 @@ proptest! {
         prop_assert!(cost(&vms) <= cost(&all));
     }
 
+    /// Those without a hard partition differ by their cores alone.
+    #[test]
+    fn fewer_and_smaller_vms_never_cost_more(
+        product in products(), host in hosts(), cores in proptest::collection::vec((1u32..40, 0u32..9), 0..9),
+        more in proptest::collection::vec(1u32..40, 0..4), pool in pools(), position in positions(),
+    ) {
+        let small: Vec<Vm> = cores.iter().map(|(cores, _)| Vm::new(*cores)).collect();
+        let large = cores.iter().map(|(cores, more)| cores + more).chain(more);
+        let large: Vec<Vm> = large.map(Vm::new).collect();
+        let tariff = Tariff::new(&product).unwrap();
+        let cost = |vms: &[Vm]| cheapest(&tariff, &host, vms, pool, position).map(|mix| mix.cost);
+        prop_assert!(cost(&small) <= cost(&large));
+        let on = tariff.on(&host, position);
+        prop_assert!(on.price(&tally(&tariff, &small), pool) <= on.price(&tally(&tariff, &large), pool));
+    }
+
     #[test]
     fn the_cheapest_is_never_dearer_than_one_edition(
         product in products(), host in hosts(), vms in machines(12), pool in pools(), position in positions(),

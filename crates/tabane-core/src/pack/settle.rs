@@ -26,6 +26,11 @@ pub trait Toll: Sync {
         0.0
     }
 
+    /// What so many of a class cost at least on a host of this kind, whoever they are.
+    fn least_of(&self, _class: usize, _kind: usize, _count: usize) -> f64 {
+        0.0
+    }
+
     /// Of these servers on a host of this kind.
     fn of(&self, kind: usize, servers: &[u32]) -> f64 {
         (0..self.classes().len()).map(|class| self.of_class(class, kind, servers)).sum()

@@ -300,6 +300,27 @@ impl LicenceToll<'_> {
         }
         self
     }
+
+    fn of_vms(&self, class: usize, kind: usize, vms: &[Vm]) -> f64 {
+        let needed = &self.licensing.products[class];
+        if self.is_mixing && needed.hosts[kind].may_mix() {
+            let (host, pool) = (host(&self.types[kind]), needed.pool(kind));
+            let mix = cheapest(&needed.tariff, &host, vms, pool, needed.position);
+            return mix.map_or(f64::INFINITY, |mix| needed.money(mix.cost.0) * self.scale);
+        }
+        let mut tally = Tally::default();
+        vms.iter().for_each(|vm| tally += needed.tariff.weigh(vm));
+        self.of_tally(class, kind, &tally)
+    }
+
+    fn of_tally(&self, class: usize, kind: usize, tally: &Tally) -> f64 {
+        let needed = &self.licensing.products[class];
+        match needed.hosts[kind].price(tally, needed.pool(kind)) {
+            Some(amount) => needed.money(amount.0) * self.scale,
+            None if tally.vms() > 0 => f64::INFINITY,
+            None => 0.0,
+        }
+    }
 }
 
 impl Toll for LicenceToll<'_> {
@@ -308,21 +329,23 @@ impl Toll for LicenceToll<'_> {
     }
 
     fn of_class(&self, class: usize, kind: usize, servers: &[u32]) -> f64 {
-        let (needed, weights) = (&self.licensing.products[class], &self.weights[class]);
-        let mut tally = Tally::default();
-        servers.iter().for_each(|server| tally += weights[*server as usize]);
-        let pool = needed.pool(kind);
-        if self.is_mixing && needed.hosts[kind].may_mix() {
+        if self.is_mixing && self.licensing.products[class].hosts[kind].may_mix() {
             let vms = servers.iter().flat_map(|server| &self.vms[class][*server as usize]);
-            let vms: Vec<Vm> = vms.copied().collect();
-            let mix = cheapest(&needed.tariff, &host(&self.types[kind]), &vms, pool, needed.position);
-            return mix.map_or(f64::INFINITY, |mix| needed.money(mix.cost.0) * self.scale);
+            return self.of_vms(class, kind, &vms.copied().collect::<Vec<Vm>>());
         }
-        match needed.hosts[kind].price(&tally, pool) {
-            Some(amount) => needed.money(amount.0) * self.scale,
-            None if tally.vms() > 0 => f64::INFINITY,
-            None => 0.0,
-        }
+        let mut tally = Tally::default();
+        servers.iter().for_each(|server| tally += self.weights[class][*server as usize]);
+        self.of_tally(class, kind, &tally)
+    }
+
+    /// Those with the fewest and smallest VMs; VMs differ by their cores alone, and fewer cores never cost more.
+    fn least_of(&self, class: usize, kind: usize, count: usize) -> f64 {
+        let mut units: Vec<usize> = self.vms[class].iter().map(Vec::len).filter(|vms| *vms > 0).collect();
+        units.sort_unstable();
+        let mut vms: Vec<Vm> = self.vms[class].iter().flatten().copied().collect();
+        vms.sort_unstable_by_key(|vm| vm.vcpus);
+        vms.truncate(units.iter().take(count).sum());
+        self.of_vms(class, kind, &vms)
     }
 
     fn least(&self, class: usize, most: &[u32]) -> f64 {

@@ -1,11 +1,14 @@
 //! Licences are weighed with hosts, told in both positions, and proved.
 
 use tabane_model::{
-    Exhaustion, LicenceNeed, LicencePosition, PlanProduct,
+    Exhaustion, KeepTogether, LicenceNeed, LicencePosition, PlanProduct,
     licence::{Catalogue, Product},
 };
 
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
 use super::{rules::patterns, *};
+use crate::{pack::Toll, plan::setting::Setting};
 
 /// By all cores of a host, as databases are; and by VM.
 pub(super) const CATALOGUE: &str = r#"
@@ -204,4 +207,45 @@ fn few_servers_are_proved_to_cost_no_less() {
     let request = Request { hosts: &hosts, policy: &policy, costs: None, products: &products, support: &[] };
     let first = make(&traces, request, Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap();
     assert_eq!((first.lower_bound.exhausted, told(&first)), (None, String::new()));
+}
+
+/// Units of one to three servers with one to twelve cores; an edition for each pair of VMs, one for a host, and others.
+#[test]
+fn so_many_units_cost_no_less_whichever_they_are() {
+    let mut products = Vec::new();
+    for vendor in ["microsoft", "oracle"] {
+        let path = format!("{}/../../data/licences/{vendor}.toml", env!("CARGO_MANIFEST_DIR"));
+        let catalogue: Catalogue = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let (vendor, as_of) = (catalogue.vendor, catalogue.as_of);
+        let of = |product| PlanProduct { vendor: vendor.clone(), as_of, product };
+        products.extend(catalogue.product.into_iter().map(of));
+    }
+    let mut traces = traces(8);
+    traces.servers.iter_mut().enumerate().for_each(|(at, server)| server.cores = at as u32 + 1);
+    let by = |edition: &str, need: LicenceNeed| LicenceNeed { editions: vec![edition.into()], ..need };
+    let licence = vec![
+        need("windows-server", &["s*"]),
+        by("core-per-vm", need("sql-server-standard", &["s1*", "s3", "s7"])),
+        by("processor", need("database-ee", &["s2", "s5", "s8"])),
+    ];
+    let mut policy = PlanPolicy { licence, ..policy() };
+    let together =
+        |name: &str, servers: &[&str]| KeepTogether { name: name.into(), servers: patterns(servers) };
+    policy.keep_together = vec![together("pair", &["s1", "s8"]), together("three", &["s0", "s3", "s5"])];
+    let hosts = hosts();
+    let setting = Setting::new(&traces, &hosts.host_type, &policy, &products, &[]).unwrap();
+    let units: Vec<Vec<usize>> = setting.units().iter().cloned().collect();
+    let toll = setting.licensing.toll(&units, &traces, &setting.servers, &hosts.host_type).exact(&[]);
+    let mut random = SmallRng::seed_from_u64(5);
+    for (class, members) in toll.classes().iter().enumerate() {
+        for _ in 0..200 {
+            let here: Vec<u32> =
+                members.iter().filter(|_| random.random_bool(0.4)).map(|unit| *unit as u32).collect();
+            for kind in 0..hosts.host_type.len() {
+                let (is, least) = (toll.of_class(class, kind, &here), toll.least_of(class, kind, here.len()));
+                assert!(least <= is, "class {class}, kind {kind}, {here:?}: {is}, at least {least}");
+            }
+        }
+        assert!(toll.least_of(class, 0, 1) > 0.0, "class {class} costs something");
+    }
 }
