@@ -25,7 +25,6 @@ mod bound;
 mod check;
 mod columns;
 mod construct;
-mod cover;
 mod crowd;
 mod demand;
 mod evacuate;

@@ -22,8 +22,12 @@ impl Toll for Licences {
         &self.classes
     }
 
-    fn of_class(&self, class: usize, _: usize, servers: &[u32]) -> f64 {
+    fn of_class(&self, class: usize, kind: usize, servers: &[u32]) -> f64 {
         let here = servers.iter().filter(|s| self.classes[class].contains(&(**s as usize))).count();
+        self.least_of(class, kind, here)
+    }
+
+    fn least_of(&self, class: usize, _: usize, here: usize) -> f64 {
         match class {
             0 => self.whole.min(self.pair * here.div_ceil(2) as f64),
             _ if here > 0 => self.other,
