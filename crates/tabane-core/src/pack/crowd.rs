@@ -15,9 +15,33 @@ pub(super) struct Crowd {
     pair: Vec<Vec<f32>>,
 }
 
+/// The most that servers need of each resource together, block by block.
+#[derive(Debug)]
+pub(super) struct Needs(Vec<Vec<u64>>);
+
+impl Needs {
+    pub fn of(problem: &Problem, servers: &[usize]) -> Self {
+        let most = |block: &[u64]| block.iter().copied().max().unwrap_or(0);
+        let of = |dimension: usize| {
+            let sums = problem.demand().sum(servers.iter().copied(), dimension);
+            sums.chunks(BLOCK).map(most).collect()
+        };
+        Self((0..problem.demand().dimensions()).map(of).collect())
+    }
+
+    /// At the fullest moment.
+    pub fn most(&self, dimension: usize) -> u64 {
+        self.0[dimension].iter().copied().max().unwrap_or(0)
+    }
+}
+
 impl Crowd {
     pub fn new(problem: &Problem, kinds: &[usize]) -> Self {
-        let demand = problem.demand();
+        let everybody: Vec<usize> = (0..problem.demand().servers()).collect();
+        Self::of(problem, &Needs::of(problem, &everybody), kinds)
+    }
+
+    pub fn of(problem: &Problem, needs: &Needs, kinds: &[usize]) -> Self {
         let of_all = |dimension: usize| {
             kinds
                 .iter()
@@ -26,12 +50,11 @@ impl Crowd {
                 .max(1.0)
         };
         let (mut unit, mut pair) = (Vec::new(), vec![Vec::new(); problem.kinds().len()]);
-        for dimension in 0..demand.dimensions() {
+        for (dimension, needed) in needs.0.iter().enumerate() {
             let all = of_all(dimension);
             let mean = all / kinds.len().max(1) as f64;
-            for block in demand.total(dimension).chunks(BLOCK) {
-                let needed = block.iter().copied().max().unwrap_or(0) as f64 / all;
-                let weight = needed.powi(STEEPNESS) / mean;
+            for needed in needed {
+                let weight = (*needed as f64 / all).powi(STEEPNESS) / mean;
                 unit.push(weight as f32);
                 for (kind, weights) in problem.kinds().iter().zip(&mut pair) {
                     weights.push((weight / f64::from(kind.capacity[dimension].max(1))) as f32);

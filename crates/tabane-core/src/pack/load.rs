@@ -57,34 +57,35 @@ impl Load {
             tightest: Vec::new(),
             groups: vec![false; problem.groups()],
         };
-        load.measure(problem);
+        load.tighten(problem);
         load
     }
 
     pub fn add(&mut self, problem: &Problem, server: usize) {
-        for (sum, value) in self.sum.iter_mut().zip(problem.demand().row(server)) {
-            *sum += value;
+        let blocks = self.sum.chunks_exact_mut(BLOCK).zip(problem.demand().row(server).chunks_exact(BLOCK));
+        for (peak, (sums, values)) in self.peaks.iter_mut().zip(blocks) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            *peak = largest(sums);
         }
         self.servers.push(server as u32);
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = true);
-        self.measure(problem);
+        self.tighten(problem);
     }
 
     /// Takes away the server at this place of the list.
     pub fn take(&mut self, problem: &Problem, at: usize) -> usize {
         let server = self.servers.swap_remove(at) as usize;
-        for (sum, value) in self.sum.iter_mut().zip(problem.demand().row(server)) {
-            *sum -= value;
+        let blocks = self.sum.chunks_exact_mut(BLOCK).zip(problem.demand().row(server).chunks_exact(BLOCK));
+        for (peak, (sums, values)) in self.peaks.iter_mut().zip(blocks) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value);
+            *peak = largest(sums);
         }
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = false);
-        self.measure(problem);
+        self.tighten(problem);
         server
     }
 
-    fn measure(&mut self, problem: &Problem) {
-        for (peak, block) in self.peaks.iter_mut().zip(self.sum.chunks_exact(BLOCK)) {
-            *peak = largest(block);
-        }
+    fn tighten(&mut self, problem: &Problem) {
         self.tightest.clear();
         for (dimension, most) in problem.kinds()[self.kind].capacity.iter().enumerate() {
             let blocks = problem.demand().blocks(dimension);

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 use tabane_core::pack::{Demand, DemandBuilder};
 
-use super::{bitbrains::CAPACITY, memory_peak_mib, problem, solved};
+use super::{bitbrains::CAPACITY, memory_peak_mib, problem, rounded, solved};
 use crate::Result;
 
 const BINS: usize = 2_016;
@@ -15,10 +15,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn figures() -> Result<Value> {
     let mut figures = serde_json::Map::new();
+    let mut first = Vec::new();
     for servers in [1_000, 10_000] {
         let problem = problem(demand(servers), &CAPACITY)?;
         let (_, told) = solved(&problem, LIMIT)?;
+        first.extend(told["first_s"].as_f64());
         figures.insert(format!("servers_{servers}"), told);
+    }
+    if let [few, many] = first[..] {
+        figures.insert("first_s_grows_by".into(), rounded(many / few).into());
     }
     figures.insert("memory_peak_mib".into(), memory_peak_mib().into());
     figures.insert("wanted".into(), json!({ "first_s": 5, "looked_s": 60, "memory_peak_mib": 2_000 }));
