@@ -61,7 +61,7 @@ fn support_is_told_or_asked_for() {
     let left: Vec<&str> = asked.unplaced.iter().map(|server| server.server.as_str()).collect();
     assert_eq!(left, ["s0", "s1"]);
     assert!(
-        asked.unplaced[0].reason.contains("mail mail on qemu-kvm is unsupported"),
+        asked.unplaced[0].reason.contains(": mail on qemu-kvm is unsupported"),
         "{}",
         asked.unplaced[0].reason
     );
