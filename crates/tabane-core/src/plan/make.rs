@@ -65,10 +65,8 @@ pub fn make_until(
     let begun = Begun::new(traces, Request { hosts: &hosts, ..request }, None)?;
     let (setting, problem) = (&begun.setting, &begun.problem);
     let packing = setting.pack_with_licences(problem, begun.fill, workers, stop)?;
-    let layout = match setting.exhaust(problem, &packing, begun.fill, EXHAUST_TURNS_MAX, &stop)? {
-        Some((packing, exhausted)) => Layout { exhausted: Some(exhausted), ..Layout::new(packing) },
-        None => Layout::new(packing),
-    };
+    let (packing, exhausted) = setting.exhaust(problem, packing, begun.fill, EXHAUST_TURNS_MAX, &stop)?;
+    let layout = Layout { exhausted, ..Layout::new(packing) };
     begun.plan(layout, now, give_up)
 }
 

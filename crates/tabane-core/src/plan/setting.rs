@@ -133,28 +133,28 @@ impl<'a> Setting<'a> {
             && self.units.iter().count() <= SERVERS_MAX
     }
 
-    /// The cheapest of all packings with the same servers placed, where they are few and cost is the objective. `None` if
-    /// that takes longer than `turns_max` or `stop` says.
+    /// The cheapest of all packings with the same servers placed, where they are few and cost is the objective; the cheapest
+    /// that is found, without a proof, if that takes longer than `turns_max` or `stop` says.
     pub fn exhaust(
         &self,
         problem: &Problem,
-        packing: &Packing,
+        packing: Packing,
         fill: f64,
         turns_max: u64,
         stop: &dyn Fn(u64, f64) -> bool,
-    ) -> Result<Option<(Packing, Exhaustion)>, PlanError> {
+    ) -> Result<(Packing, Option<Exhaustion>), PlanError> {
         if !self.is_exhaustible() {
-            return Ok(None);
+            return Ok((packing, None));
         }
         let units = self.problem_of_units(problem.demand(), Objective::Cost, fill)?;
-        let packing = self.units.collect(packing);
+        let packing = self.units.collect(&packing);
         let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
         let toll = self.licensing.toll(&members, self.traces, &self.servers, self.hosts);
         let toll = toll.exact(&packing.unplaced);
         let cost = total(&units, &packing, &toll);
         let proved = exhaust(&units, packing, &toll, &|turns| turns > turns_max || stop(turns, cost));
         let told = Exhaustion { cost: proved.least, turns: proved.turns };
-        Ok(proved.is_proved.then(|| (self.units.expand(&proved.packing), told)))
+        Ok((self.units.expand(&proved.packing), proved.is_proved.then_some(told)))
     }
 
     /// As [`Self::pack`], with what licences cost as part of the objective: of money, or of hosts what is left to choose.

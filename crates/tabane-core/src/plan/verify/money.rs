@@ -31,10 +31,11 @@ impl Judge<'_> {
             return wrong(format!("this one costs {is}, not {}", said.cost));
         }
         let fill = self.plan.assumptions.fill;
+        let packing = packing.clone();
         match self.setting.exhaust(&self.problem, packing, fill, 2 * EXHAUST_TURNS_MAX, &|_, _| false) {
-            Ok(Some((_, least))) if near(least.cost, is) => None,
-            Ok(Some((_, least))) => wrong(format!("one costs {}", least.cost)),
-            Ok(None) => wrong("that takes longer to see than is allowed".into()),
+            Ok((_, Some(least))) if near(least.cost, is) => None,
+            Ok((_, Some(least))) => wrong(format!("one costs {}", least.cost)),
+            Ok((_, None)) => wrong("that takes longer to see than is allowed".into()),
             Err(error) => Some(error.into()),
         }
     }
