@@ -62,11 +62,7 @@ impl Load {
     }
 
     pub fn add(&mut self, problem: &Problem, server: usize) {
-        let blocks = self.sum.chunks_exact_mut(BLOCK).zip(problem.demand().row(server).chunks_exact(BLOCK));
-        for (peak, (sums, values)) in self.peaks.iter_mut().zip(blocks) {
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            *peak = largest(sums);
-        }
+        self.change(problem.demand().row(server), |sum, value| *sum += value);
         self.servers.push(server as u32);
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = true);
         self.tighten(problem);
@@ -75,14 +71,18 @@ impl Load {
     /// Takes away the server at this place of the list.
     pub fn take(&mut self, problem: &Problem, at: usize) -> usize {
         let server = self.servers.swap_remove(at) as usize;
-        let blocks = self.sum.chunks_exact_mut(BLOCK).zip(problem.demand().row(server).chunks_exact(BLOCK));
-        for (peak, (sums, values)) in self.peaks.iter_mut().zip(blocks) {
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value);
-            *peak = largest(sums);
-        }
+        self.change(problem.demand().row(server), |sum, value| *sum -= value);
         problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = false);
         self.tighten(problem);
         server
+    }
+
+    fn change(&mut self, row: &[u32], by: impl Fn(&mut u32, u32)) {
+        let blocks = self.sum.chunks_exact_mut(BLOCK).zip(row.chunks_exact(BLOCK));
+        for (peak, (sums, values)) in self.peaks.iter_mut().zip(blocks) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| by(sum, *value));
+            *peak = largest(sums);
+        }
     }
 
     fn tighten(&mut self, problem: &Problem) {

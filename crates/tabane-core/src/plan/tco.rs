@@ -30,6 +30,7 @@ fn yearly(year: f64) -> Flow {
     Flow { once: 0.0, year }
 }
 
+/// Amounts are added up, so they have to be of one currency.
 pub(super) fn one_currency(costs: &Costs, licences: Option<&str>) -> Result<(), PlanError> {
     match licences.filter(|currency| *currency != costs.currency) {
         Some(other) => Err(PlanError::Currencies(costs.currency.clone(), other.into())),

@@ -95,7 +95,7 @@ async fn a_collection_that_ends_without_its_survey_says_why_and_may_be_taken_up_
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_heard_is_called_silent_once_and_may_be_replaced() {
+async fn a_collector_that_is_not_heard_is_called_silent_and_may_be_replaced() {
     let world = World::new().await;
     for name in ["may", "june"] {
         world.post("/v1/collections", &collection(name, &["web1", "web2"])).await.expect(201);
