@@ -15,7 +15,7 @@ pub(crate) struct Series<'a> {
 pub(crate) fn curves(label: &str, series: &[Series<'_>], limit: f64) -> Markup {
     const WIDTH: f64 = 480.0;
     const HEIGHT: f64 = 72.0;
-    let top = series.iter().flat_map(|s| &s.values).copied().fold(1.0, f64::max);
+    let top = series.iter().flat_map(|s| &s.values).copied().fold(limit.max(1.0), f64::max);
     let y = |value: f64| HEIGHT - value / top * (HEIGHT - 2.0) - 1.0;
     html! {
         svg.curves viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(label) {

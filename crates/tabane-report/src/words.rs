@@ -92,6 +92,12 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             "測定した範囲では許容値を満たします。ただし測定期間が短いため、保証できるのは {} までです。長く測定するほど小さくなります。",
             percent(*expected_share)
         ),
+        PlanNote::Overcommitted { fill, measured_share, accepted_share } => format!(
+            "CPU・ディスク・ネットワークをオーバーコミットしています（ホスト能力の {} まで）。測定データそのものでも、ホスト標本の {} で不足します（許容値 {}）。メモリとディスク容量はオーバーコミットしません。",
+            percent(*fill),
+            percent(*measured_share),
+            percent(*accepted_share)
+        ),
         PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
             "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"
         ),

@@ -2811,6 +2811,15 @@ export interface components {
             /** @enum {string} */
             kind: "little_history";
         } | {
+            /** Format: double */
+            accepted_share: number;
+            /** Format: double */
+            fill: number;
+            /** @enum {string} */
+            kind: "overcommitted";
+            /** Format: double */
+            measured_share: number;
+        } | {
             /** Format: int32 */
             failures: number;
             host?: string | null;
@@ -2884,7 +2893,8 @@ export interface components {
             fill_failed: number;
             /**
              * Format: double
-             * @description The most of a host that is planned for.
+             * @description The most of a host that is planned for. Above 1, CPU, disk and network are overcommitted; memory and disk space never
+             *     are.
              * @default 0.9
              */
             fill_max: number;

@@ -81,7 +81,7 @@ function Create({ onClose }: { onClose: () => void }) {
   const [limit, setLimit] = useState(60);
   const { busy, problem, submit, fault } = useForm(async () => {
     const host = { name: "host", cpu_cores: cores, cpu_mhz: Math.round(cores * mhz), memory_mib: Math.round(memory * 1024), price };
-    const policy = { memory: basis, fill_max: fill / 100, spare_hosts: spare, time_limit_s: limit };
+    const policy = { memory: basis, fill_max: fill / 100, fill_failed: Math.max(1, fill / 100), spare_hosts: spare, time_limit_s: limit };
     await post(path("plan"), { meta: { name }, spec: { survey, hosts: [host], policy } });
     onClose();
     await navigate({ to: `/plans/${name}` });
@@ -104,7 +104,7 @@ function Create({ onClose }: { onClose: () => void }) {
         <fieldset className="grid gap-4 sm:grid-cols-4">
           <legend className="mb-2 font-medium"><Trans>What is accepted</Trans></legend>
           <Select label={t`Memory counts as`} value={basis} onChange={setBasis} choices={[{ id: "configured", name: t`what servers have` }, { id: "active", name: t`what servers use` }]} />
-          <NumberField label={t`Fill hosts to`} unit="%" value={fill} onChange={setFill} min={1} max={100} fault={fault("spec.policy.fill_max")} />
+          <NumberField label={t`Fill hosts to`} unit="%" value={fill} onChange={setFill} min={1} max={200} fault={fault("spec.policy.fill_max")} />
           <NumberField label={t`Hosts that may fail`} value={spare} onChange={(v) => setSpare(Math.round(v))} min={0} max={16} fault={fault("spec.policy.spare_hosts")} />
           <NumberField label={t`Search for`} unit="s" value={limit} onChange={(v) => setLimit(Math.round(v))} min={0} max={3600} fault={fault("spec.policy.time_limit_s")} />
         </fieldset>

@@ -114,7 +114,11 @@ impl<'a> Begun<'a> {
             Some(fill) => risk::margin_of(&setting, fill)?,
             None => risk::margin(&setting)?,
         };
-        let fill = fill.or(margin.map(|margin| margin.fill)).unwrap_or(policy.fill_max);
+        let fill = match margin {
+            Some(margin) => margin.fill,
+            // Nobody promises twice what nobody can judge.
+            None => fill.unwrap_or(policy.fill_max).min(1.0),
+        };
         let problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
         Ok(Self { request, setting, moving_together, margin, fill, problem })
     }
@@ -136,14 +140,15 @@ impl<'a> Begun<'a> {
         let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
         match self.margin {
             None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
-            Some(Margin { seen, expected, .. }) if seen > policy.overload_share => {
-                notes.push(PlanNote::NoMargin { expected_share: expected });
+            Some(margin) if !margin.keeps(policy.overload_share) => {
+                notes.push(PlanNote::NoMargin { expected_share: margin.expected });
             }
             Some(Margin { expected, .. }) if expected > policy.overload_share => {
                 notes.push(PlanNote::LittleHistory { expected_share: expected });
             }
             Some(_) => {}
         }
+        notes.extend(risk::overcommitted(setting, problem.demand(), &packing, self.fill));
         let quality = quality(traces);
         if !quality.thin.is_empty() {
             notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });

@@ -18,6 +18,8 @@ pub(super) struct Resource {
     constant: Option<fn(&Source) -> u32>,
     /// By how many percent it will be more.
     growth: fn(&Growth) -> f64,
+    /// Whether who gets too little of it is only slower for a moment.
+    waits: bool,
 }
 
 const CPU: Resource = Resource {
@@ -26,6 +28,7 @@ const CPU: Resource = Resource {
     of_host: |host| Some(host.cpu_reference_mhz()),
     constant: None,
     growth: |growth| growth.cpu_percent,
+    waits: true,
 };
 const MEMORY: Resource = Resource {
     name: "memory_mib",
@@ -33,6 +36,7 @@ const MEMORY: Resource = Resource {
     of_host: |host| Some(host.memory_mib),
     constant: None,
     growth: |growth| growth.memory_percent,
+    waits: false,
 };
 pub(super) const DISK_SPACE: &str = "disk_gib";
 /// What nobody knows counts as none, and is told.
@@ -42,6 +46,7 @@ const SPACE: Resource = Resource {
     of_host: |host| host.disk_gib,
     constant: Some(|source| source.disk_gib().unwrap_or(0)),
     growth: |growth| growth.disk_space_percent,
+    waits: false,
 };
 const OTHERS: [Resource; 4] = [
     Resource {
@@ -50,6 +55,7 @@ const OTHERS: [Resource; 4] = [
         of_host: |host| host.disk_kbs,
         constant: None,
         growth: |growth| growth.disk_percent,
+        waits: true,
     },
     Resource {
         name: "disk_iops",
@@ -57,6 +63,7 @@ const OTHERS: [Resource; 4] = [
         of_host: |host| host.disk_iops,
         constant: None,
         growth: |growth| growth.disk_percent,
+        waits: true,
     },
     Resource {
         name: "net_rx_kbs",
@@ -64,6 +71,7 @@ const OTHERS: [Resource; 4] = [
         of_host: |host| host.net_kbs,
         constant: None,
         growth: |growth| growth.net_percent,
+        waits: true,
     },
     Resource {
         name: "net_tx_kbs",
@@ -71,6 +79,7 @@ const OTHERS: [Resource; 4] = [
         of_host: |host| host.net_kbs,
         constant: None,
         growth: |growth| growth.net_percent,
+        waits: true,
     },
 ];
 
@@ -82,6 +91,12 @@ impl Resource {
 
     pub fn capacity(&self, host: &HostType) -> u32 {
         (self.of_host)(host).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX)
+    }
+
+    /// What is planned for. What does not wait is never promised twice.
+    fn filled(&self, host: &HostType, fill: f64) -> u32 {
+        let fill = if self.waits { fill } else { fill.min(1.0) };
+        (f64::from(self.capacity(host)) * fill).min(AMOUNT_MAX.into()) as u32
     }
 }
 
@@ -248,7 +263,7 @@ pub(super) fn kinds(
     fill: f64,
 ) -> Vec<Kind> {
     let of = |(host, price): (&HostType, f64)| Kind {
-        capacity: resources.iter().map(|r| (f64::from(r.capacity(host)) * fill) as u32).collect(),
+        capacity: resources.iter().map(|r| r.filled(host, fill)).collect(),
         price,
         count: host.count.map(|count| count as usize),
     };

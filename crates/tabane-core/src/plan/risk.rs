@@ -1,16 +1,18 @@
 //! How often a host will have less than its servers ask for.
 //!
-//! Two questions. *Is the margin right?* Three judges are asked, and their mean is what is expected of a plan:
+//! Two questions. *Is the margin right?* Four judges are asked, and their mean is what is expected of a plan:
 //!
 //! ```text
 //!   a plan of the earlier half, by the later half            ──┐
-//!   a plan of the earlier two thirds, by the last third        ├─► mean
-//!   a plan of everything, by days that are shifted at random ──┘
+//!   a plan of the earlier two thirds, by the last third        │
+//!   a plan of everything, by days that are shifted at random   ├─► mean
+//!   a plan of everything, by everything as it was            ──┘
 //! ```
 //!
 //! The first two see what they were not made from, and know less than the plan that is made in the end: they say too much.
-//! The third knows everything, and not that loads rise together: it says too little. The fill is lowered until the mean keeps
-//! the accepted share.
+//! The third knows everything, and not that loads rise together; the last was made to suit: they say too little. That a mixture
+//! of errors on what was known and on what was not is nearer than either is an old finding (Efron, "Estimating the error rate of
+//! a prediction rule", 1983). The fill is lowered until the mean keeps the accepted share, and so does what was measured.
 //!
 //! That nothing was seen does not mean that nothing will come: of `n` days of hosts that were judged one more could have been
 //! overloaded (Laplace's rule of succession, "Essai philosophique sur les probabilités", 1814). So what is expected is the mean
@@ -22,7 +24,7 @@
 //! own days and what time of day they are busy at.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tabane_model::{Grid, HostType};
+use tabane_model::{Grid, HostType, PlanNote};
 
 use super::{PlanError, needs::Resource, setting::Setting};
 use crate::pack::{Demand, Packed, Packing};
@@ -30,8 +32,10 @@ use crate::pack::{Demand, Packed, Packing};
 /// Less than this is no history to judge by.
 pub(super) const DAYS_MIN: usize = 4;
 const DAY_S: usize = 86_400;
-/// Fills that are tried, as parts of the policy's own.
+/// Fills that are tried, as parts of the policy's own, or of a whole host where that is less.
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
+/// From one fill above a whole host to the next.
+const FILL_STEP: f64 = 0.1;
 /// Of a day on which a host is overloaded, where none was seen: an hour.
 const DAY_OVERLOADED: f64 = 1.0 / 24.0;
 /// For each host.
@@ -45,10 +49,18 @@ const TURNS: u64 = 4_000;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Margin {
     pub fill: f64,
-    /// The share of overloaded host-samples by what was measured.
+    /// The share of overloaded host-samples, the mean of all judges.
     pub seen: f64,
     /// The same with what may come that was never seen.
     pub expected: f64,
+    /// The same of a plan of everything by everything as it was: nothing, unless hosts are filled to more than they have.
+    suited: f64,
+}
+
+impl Margin {
+    pub fn keeps(&self, accepted: f64) -> bool {
+        self.seen <= accepted && self.suited <= accepted
+    }
 }
 
 /// The largest fill that keeps the accepted share by what was measured; the smallest one if none does. `None` if the traces
@@ -56,24 +68,26 @@ pub(super) struct Margin {
 pub(super) fn margin(setting: &Setting<'_>) -> Result<Option<Margin>, PlanError> {
     let Some(judges) = Judges::new(setting) else { return Ok(None) };
     let policy = setting.policy;
-    let mut days = Days::default();
+    // The least full with an overloaded one tell what such a day is like.
+    let mut overloaded = Days::default();
     let (mut last, mut left_out): (Option<Margin>, Option<usize>) = (None, None);
-    for part in FILLS {
-        let fill = policy.fill_max * part;
+    for fill in fills(policy.fill_max) {
         let judged = match judges.judge(fill, policy.overload_share) {
             // What stays together fits no host that is filled so little: the last margin has to do.
             Err(PlanError::Clash(_)) if last.is_some() => break,
             judged => judged?,
         };
-        days.add(&judged.days);
+        if judged.days.overloaded > 0 {
+            overloaded = judged.days;
+        }
         // Nor may a margin push out who fits otherwise.
         let most = *left_out.get_or_insert(judged.unplaced);
         if judged.unplaced > most {
             break;
         }
-        let expected = judged.seen + days.unseen(judged.days.all);
-        last = Some(Margin { fill, seen: judged.seen, expected });
-        if judged.seen <= policy.overload_share {
+        let margin = judged.margin(fill, &overloaded);
+        last = Some(margin);
+        if margin.keeps(policy.overload_share) {
             return Ok(last);
         }
     }
@@ -89,7 +103,14 @@ pub(super) fn margin_of(setting: &Setting<'_>, fill: f64) -> Result<Option<Margi
 
 fn at(judges: &Judges<'_>, fill: f64) -> Result<Margin, PlanError> {
     let judged = judges.judge(fill, f64::INFINITY)?;
-    Ok(Margin { fill, seen: judged.seen, expected: judged.seen + judged.days.unseen(judged.days.all) })
+    Ok(judged.margin(fill, &judged.days))
+}
+
+/// Fills that are tried, the largest first.
+fn fills(most: f64) -> Vec<f64> {
+    let steps = ((most - 1.0) / FILL_STEP).ceil().max(0.0) as usize;
+    let above = (0..steps).map(|step| most - step as f64 * FILL_STEP);
+    above.chain(FILLS.map(|part| part * most.min(1.0))).collect()
 }
 
 struct Judges<'a> {
@@ -100,14 +121,24 @@ struct Judges<'a> {
     parts: [(Demand, Demand); 2],
 }
 
+#[derive(Default)]
 struct Judged {
     seen: f64,
+    suited: f64,
     unplaced: usize,
     days: Days,
 }
 
+impl Judged {
+    /// `overloaded` tells what an overloaded day is like.
+    fn margin(&self, fill: f64, overloaded: &Days) -> Margin {
+        let expected = self.seen + overloaded.unseen(self.days.all);
+        Margin { fill, seen: self.seen, expected, suited: self.suited }
+    }
+}
+
 /// Days of hosts that were judged by what a plan was not made from.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Days {
     all: usize,
     /// At some moment of them a host had too little.
@@ -147,9 +178,9 @@ impl<'a> Judges<'a> {
 
     /// If it is more than `enough`, not all judges are asked, and it is only so much that it is more.
     fn judge(&self, fill: f64, enough: f64) -> Result<Judged, PlanError> {
-        const JUDGES: f64 = 3.0;
+        const JUDGES: f64 = 4.0;
         let step_s = self.setting.traces.grid.step_s;
-        let mut judged = Judged { seen: 0.0, unplaced: 0, days: Days::default() };
+        let mut judged = Judged::default();
         for (earlier, later) in &self.parts {
             let packing = self.packed(earlier, fill)?;
             judged.unplaced = judged.unplaced.max(packing.unplaced.len());
@@ -161,6 +192,11 @@ impl<'a> Judges<'a> {
             }
         }
         let packing = self.packed(&self.all, fill)?;
+        judged.suited = overloaded_share(&self.all, &packing, &self.capacities);
+        judged.seen += judged.suited / JUDGES;
+        if judged.seen.max(judged.suited) > enough {
+            return Ok(judged);
+        }
         let seed = self.setting.policy.seed;
         let hosts = probabilities(&self.all, &packing, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
         let hosts = hosts.unwrap_or_default();
@@ -172,6 +208,20 @@ impl<'a> Judges<'a> {
         let problem = self.setting.problem(demand.clone(), self.setting.policy.objective, fill)?;
         self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
     }
+}
+
+/// What has to be said of a plan that fills hosts to more than they have.
+pub(super) fn overcommitted(
+    setting: &Setting<'_>,
+    demand: &Demand,
+    packing: &Packing,
+    fill: f64,
+) -> Option<PlanNote> {
+    (fill > 1.0).then(|| PlanNote::Overcommitted {
+        fill,
+        measured_share: overloaded_share(demand, packing, &capacities(setting.hosts, &setting.resources)),
+        accepted_share: setting.policy.overload_share,
+    })
 }
 
 /// Whether a time line can be halved into days that plan and days that judge.

@@ -14,6 +14,7 @@ mod absurd;
 mod cpus;
 mod licences;
 mod mutations;
+mod overcommit;
 mod replan;
 mod review;
 mod rules;

@@ -92,6 +92,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.numbers(&packing, &spares));
     faults.extend(judge.peaks(&packing));
     faults.extend(judge.probabilities(&packing));
+    faults.extend(judge.overcommitment(&packing));
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
     faults.extend(judge.steps());

@@ -19,6 +19,9 @@ pub enum PlanNote {
     NoMargin { expected_share: f64 },
     /// By what was measured the accepted share is kept, and too little was measured to promise it.
     LittleHistory { expected_share: f64 },
+    /// Hosts are planned to more than they have. By the traces themselves this is the share of host-samples at which they have
+    /// less than their servers ask for.
+    Overcommitted { fill: f64, measured_share: f64, accepted_share: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
     /// It was given up to look for how so many failures are absorbed by what the other hosts have left.
@@ -84,6 +87,13 @@ impl std::fmt::Display for PlanNote {
                 f,
                 "By all that was measured the accepted share is kept. From so little history no less than {:.4} % can be promised: the longer it is measured, the less that is.",
                 expected_share * 100.0
+            ),
+            Self::Overcommitted { fill, measured_share, accepted_share } => write!(
+                f,
+                "CPU, disk and network are overcommitted: hosts are planned to {:.0} % of what they have. In the traces themselves that is too little at {:.4} % of host-samples; accepted are {:.4} %. Memory and disk space are not overcommitted.",
+                fill * 100.0,
+                measured_share * 100.0,
+                accepted_share * 100.0
             ),
             Self::Thin { servers } => write!(
                 f,

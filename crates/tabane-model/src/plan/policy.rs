@@ -14,6 +14,8 @@ use crate::{Faults, support::SupportRule};
 const TIME_LIMIT_MAX_S: u64 = 604_800;
 /// 16 TiB.
 const OVERHEAD_MAX_MIB: u64 = 16 << 20;
+/// More than twice what there is is no plan.
+const FILL_MAX: f64 = 2.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -21,7 +23,8 @@ pub struct PlanPolicy {
     /// The accepted share of host-samples at which a host has less than its servers ask for.
     pub overload_share: f64,
     pub memory: MemoryBasis,
-    /// The most of a host that is planned for.
+    /// The most of a host that is planned for. Above 1, CPU, disk and network are overcommitted; memory and disk space never
+    /// are.
     pub fill_max: f64,
     /// Hosts that may fail at the same time without a server losing its place.
     pub spare_hosts: u32,
@@ -141,12 +144,15 @@ impl PlanPolicy {
                 "state it as a share, for example 0.0001",
             );
         }
-        if !(self.fill_max > 0.0 && self.fill_max <= 1.0) {
-            faults.add("fill_max", "no share above 0 to 1", "state it as a share, for example 0.9");
+        if !(self.fill_max > 0.0 && self.fill_max <= FILL_MAX) {
+            let hint =
+                "state it as a share, for example 0.9; above 1, CPU, disk and network are overcommitted";
+            faults.add("fill_max", "no share above 0 to 2", hint);
         }
-        if !(self.fill_failed >= self.fill_max && self.fill_failed <= 1.0) {
-            let hint = "state it as a share from fill_max to 1";
-            faults.add("fill_failed", "no share from fill_max to 1", hint);
+        if !(self.fill_failed >= self.fill_max && self.fill_failed <= FILL_MAX) {
+            let hint =
+                "while a host has failed the others carry more: state it as a share from fill_max to 2";
+            faults.add("fill_failed", "no share from fill_max to 2", hint);
         }
         faults.amount("days_min", self.days_min, 3_660.0, " days");
         faults.range("time_limit_s", self.time_limit_s.into(), 0, TIME_LIMIT_MAX_S, " s");

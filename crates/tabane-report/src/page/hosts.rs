@@ -13,6 +13,7 @@ use crate::{
 
 pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     let say = |english, japanese| language.say(english, japanese);
+    let is_overcommitted = plan.assumptions.fill > 1.0;
     let inside = html! {
         p { (match language {
             Language::English => format!(
@@ -23,7 +24,11 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                 "負荷は測定のすべての時点で足し合わせ、ホスト能力の {} まで（線）を使う計画です。曲線は各区間の最大値です。",
                 percent(plan.assumptions.fill)
             ),
-        }) }
+        })
+            @if is_overcommitted {
+                " " (say("Memory and disk space are planned to 100 %.", "メモリとディスク容量は 100 % までです。"))
+            }
+        }
         p.keys { span.key.cpu {} "CPU" " " span.key.memory {} (say("memory", "メモリ")) }
         div.hosts { @for host in &plan.hosts { (card(plan, host, language)) } }
     };
@@ -44,6 +49,7 @@ fn card(plan: &Plan, host: &PlannedHost, language: Language) -> Markup {
         .filter_map(|(class, name)| curve(name).map(|values| Series { class, values }))
         .collect();
     let failover = plan.failover.iter().find(|failover| failover.host == host.id);
+    let most = plan.assumptions.fill.max(1.0);
     html! {
         article.host {
             h3 { (host.id) " " span.type { (host.host_type) } }
@@ -53,7 +59,7 @@ fn card(plan: &Plan, host: &PlannedHost, language: Language) -> Markup {
                 (curves(&format!("{}: {}", host.id, say("CPU and memory over time", "CPU とメモリの推移")), &series, plan.assumptions.fill))
                 table.peaks { tbody { @for peak in &host.peaks { tr {
                     td { (words::resource(language, &peak.resource)) }
-                    td.bar { div style=(format!("width:{:.1}%", (peak.share * 100.0).clamp(0.0, 100.0))) {} }
+                    td.bar { div style=(format!("width:{:.1}%", (peak.share / most * 100.0).clamp(0.0, 100.0))) {} }
                     td.number { (percent(peak.share)) }
                 } } } }
                 p.small {

@@ -88,7 +88,7 @@ fn bad_input_is_told_with_its_place_and_leaves_the_old_plan() {
         ("servers.csv", "server,cores\na,1\n".into(), "no column is named cpu_cap_mhz"),
         ("hosts.toml", HOSTS.replace("price", "prize"), "unknown field `prize`"),
         ("hosts.toml", HOSTS.replace("40000", "0"), "host_type[0].cpu_mhz"),
-        ("policy.toml", "fill_max = 2.0\n".into(), "fill_max"),
+        ("policy.toml", "fill_max = 2.1\n".into(), "fill_max"),
         ("policy.toml", "memory = \"some\"\n".into(), "unknown variant `some`"),
     ];
     for (name, text, expected) in cases {

@@ -88,7 +88,10 @@ function Fill({ row, fill }: { row: Row; fill: number }) {
   const { t, i18n } = useLingui();
   const resource = useResource();
   const at = row.at === undefined || row.peak === 0 ? undefined : moment(new Date(row.at * 1000).toISOString(), i18n.locale);
-  const over = row.peak > fill + 1e-9;
+  // Memory and disk space are never overcommitted.
+  const most = ["memory_mib", "disk_gib"].includes(row.resource) ? Math.min(1, fill) : fill;
+  const over = row.peak > most + 1e-9;
+  const whole = Math.max(1, fill);
   const told = `${Math.round(row.peak * 100)} %`;
   const changed = row.before !== undefined && Math.abs(row.before - row.peak) > 0.004;
   return (
@@ -97,9 +100,9 @@ function Fill({ row, fill }: { row: Row; fill: number }) {
         <span className="text-muted">{resource(row.resource)}</span>
         <span className={`tabular-nums ${over ? "text-bad font-medium" : ""}`}>{changed ? <span className="text-muted">{Math.round((row.before ?? 0) * 100)} → </span> : null}{told}</span>
       </div>
-      <div role="meter" aria-label={resource(row.resource)} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.min(100, Math.round(row.peak * 100))} aria-valuetext={told} className="relative h-1.5 rounded-full bg-idle-soft overflow-hidden">
-        <div className={`h-full rounded-full ${over ? "bg-bad" : "bg-accent"} transition-[width] duration-300`} style={{ width: `${Math.min(100, row.peak * 100)}%` }} />
-        <div className="absolute inset-y-0 w-0.5 bg-text/50" style={{ left: `calc(${Math.min(1, fill) * 100}% - 1px)` }} />
+      <div role="meter" aria-label={resource(row.resource)} aria-valuemin={0} aria-valuemax={Math.round(whole * 100)} aria-valuenow={Math.min(Math.round(whole * 100), Math.round(row.peak * 100))} aria-valuetext={told} className="relative h-1.5 rounded-full bg-idle-soft overflow-hidden">
+        <div className={`h-full rounded-full ${over ? "bg-bad" : "bg-accent"} transition-[width] duration-300`} style={{ width: `${Math.min(100, (row.peak / whole) * 100)}%` }} />
+        <div className="absolute inset-y-0 w-0.5 bg-text/50" style={{ left: `calc(${(Math.min(1, fill) / whole) * 100}% - 1px)` }} />
       </div>
     </div>
   );
@@ -111,7 +114,7 @@ function Curve({ host }: { host: ShownHost }) {
   const curves = host.trial?.curves ?? host.planned?.curves ?? [];
   const drawn = curves.filter((curve) => ["cpu_mhz", "memory_mib"].includes(curve.resource) && curve.thousandths.length > 1);
   if (drawn.length === 0) return null;
-  const top = Math.max(1000, ...drawn.flatMap((curve) => curve.thousandths));
+  const top = Math.max(1000, host.fill * 1000, ...drawn.flatMap((curve) => curve.thousandths));
   const line = (values: number[]) => values.map((value, i) => `${((i / (values.length - 1)) * 240).toFixed(1)},${(38 - (value / top) * 36).toFixed(1)}`).join(" ");
   const limit = 38 - ((host.fill * 1000) / top) * 36;
   return (

@@ -43,15 +43,18 @@ export function WhatIf({ plan }: { plan: Plan }) {
   };
   const [name, setName] = useState(suggested);
   const overload = touchedRisk ? (RISKS[risk] ?? accepted) : accepted;
+  // While a host has failed the others carry no less than before.
+  const failed = Math.max(policy.fill_failed ?? 1, fill / 100);
   const changes: [string, number, number][] = [
     ["growth.cpu_percent", cpu, growth.cpu_percent ?? 0],
     ["growth.memory_percent", memory, growth.memory_percent ?? 0],
     ["fill_max", fill / 100, policy.fill_max ?? 0.9],
+    ["fill_failed", failed, policy.fill_failed ?? 1],
     ["overload_share", overload, accepted],
   ];
   const changed = changes.filter(([, now, was]) => Math.abs(now - was) > 1e-9);
   const { busy, problem, submit, fault } = useForm(async () => {
-    const next = { ...policy, growth: { ...growth, cpu_percent: cpu, memory_percent: memory }, fill_max: fill / 100, fill_failed: Math.max(policy.fill_failed ?? 1, fill / 100), overload_share: overload };
+    const next = { ...policy, growth: { ...growth, cpu_percent: cpu, memory_percent: memory }, fill_max: fill / 100, fill_failed: failed, overload_share: overload };
     const note = changed.map(([key, now]) => `${key}=${now}`).join(", ");
     await post(path("plan"), { meta: { name }, spec: { ...plan.spec, policy: next, note } });
     await navigate({ to: `/plans/${name}/compare`, search: {} as never });
@@ -63,7 +66,7 @@ export function WhatIf({ plan }: { plan: Plan }) {
         <div className="grid gap-5 sm:grid-cols-2">
           <Slide label={t`Growth of CPU load`} told={`${cpu} %`} value={cpu} onChange={setCpu} min={-50} max={200} step={5} />
           <Slide label={t`Growth of memory`} told={`${memory} %`} value={memory} onChange={setMemory} min={-50} max={200} step={5} />
-          <Slide label={t`Fill hosts to`} told={`${fill} %`} value={fill} onChange={setFill} min={40} max={100} step={1} />
+          <Slide label={t`Fill hosts to`} told={`${fill} %`} value={fill} onChange={setFill} min={40} max={200} step={1} />
           <Slide label={t`Accepted overload`} told={share(overload)} value={risk} onChange={(v) => { setRisk(v); setTouchedRisk(true); }} min={0} max={RISKS.length - 1} step={1} />
         </div>
         <div className="w-72 max-w-full"><TextField label={t`Name of the other plan`} value={name} onChange={setName} mono isRequired fault={fault("meta.name")} /></div>

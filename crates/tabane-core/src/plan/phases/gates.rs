@@ -20,7 +20,7 @@ pub(in crate::plan) fn gates(policy: &PlanPolicy) -> Vec<Gate> {
         (Stop, "migrations_failed_share", Above, 0.1),
         (Stop, "cpu_peak_over_planned", Above, 1.25),
         (Stop, "memory_peak_over_planned", Above, 1.25),
-        (RollBack, "host_overloaded_share", Above, (overload * 10.0).max(0.01)),
+        (RollBack, "host_overloaded_share", Above, (overload * 10.0).max(0.01).min((1.0 + overload) / 2.0)),
         (RollBack, "guests_answering_share", AtMost, 0.9),
     ]
     .into_iter()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tabane_model::{HostType, Objective, Plan, PlanResource, PlannedHost};
+use tabane_model::{HostType, Objective, Plan, PlanNote, PlanResource, PlannedHost};
 
 use super::Fault;
 use crate::{
@@ -165,6 +165,35 @@ impl<'a> Judge<'a> {
         };
         hosts.filter(is_wrong).map(told).collect()
     }
+
+    /// Hosts that are filled to more than they have, where that is not said, or not as it is.
+    pub fn overcommitment(&self, packing: &Packing) -> Option<Fault> {
+        let fill = self.plan.assumptions.fill;
+        if fill > 1.0 && self.plan.predicted_overload_share.is_none() {
+            return Some(Fault::Breach("it overcommits hosts, and states no risk".into()));
+        }
+        let notes = self.plan.assumptions.notes.iter();
+        let said: Vec<&PlanNote> =
+            notes.filter(|note| matches!(note, PlanNote::Overcommitted { .. })).collect();
+        let is = risk::overcommitted(self.setting, self.problem.demand(), packing, fill);
+        let is_so = match (&is, said.as_slice()) {
+            (None, []) => true,
+            (Some(is), [said]) => is_same(is, said),
+            _ => false,
+        };
+        (!is_so).then(|| Fault::Breach("it does not say, as it is, how hosts are overcommitted".into()))
+    }
+}
+
+fn is_same(is: &PlanNote, said: &PlanNote) -> bool {
+    let numbers = |note: &PlanNote| match note {
+        PlanNote::Overcommitted { fill, measured_share, accepted_share } => {
+            Some([*fill, *measured_share, *accepted_share])
+        }
+        _ => None,
+    };
+    let (Some(is), Some(said)) = (numbers(is), numbers(said)) else { return false };
+    is.iter().zip(said).all(|(is, said)| (is - said).abs() <= 1e-9 * is.abs())
 }
 
 /// Numbers that were written and read are the same but for their last digit.

@@ -27,8 +27,8 @@ fn near(is: f64, said: f64) -> bool {
     (is - said).abs() <= 1e-9 * is.abs()
 }
 
-/// The margin that expects as much as is said. A fill that was kept is judged by itself; where it was looked for, days of the
-/// fuller ones that were tried before it count, too.
+/// The margin that expects as much as is said. A fill that was kept is judged by itself; where it was looked for, those
+/// that were tried before it may tell what an overloaded day is like.
 fn found(setting: &Setting<'_>, fill: f64, said: f64) -> Result<Option<Margin>, PlanError> {
     let is_said = |margin: &Margin| near(margin.fill, fill) && near(margin.expected, said);
     if let Some(kept) = risk::margin_of(setting, fill)?.filter(is_said) {
@@ -39,7 +39,7 @@ fn found(setting: &Setting<'_>, fill: f64, said: f64) -> Result<Option<Margin>, 
 
 /// That nothing keeps the accepted share is another thing than that little is known.
 fn wrong_note(plan: &Plan, setting: &Setting<'_>, margin: Margin) -> Option<&'static str> {
-    let is_seen = margin.seen > setting.policy.overload_share;
+    let is_seen = !margin.keeps(setting.policy.overload_share);
     let has = |wanted: &dyn Fn(&PlanNote) -> bool| plan.assumptions.notes.iter().any(wanted);
     if has(&|note| matches!(note, PlanNote::NoMargin { .. })) && !is_seen {
         return Some("it says that no margin keeps the accepted share, and its own does");

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tabane_core::pack::{Demand, DemandBuilder};
-use tabane_model::{Metric, NO_SAMPLE, Traces};
+use tabane_model::{HostType, HostTypes, Metric, NO_SAMPLE, Plan, Traces};
 
 use super::{peers, problem, solved};
 use crate::Result;
@@ -34,6 +34,40 @@ pub fn rows(traces: &Traces, server: usize, bins: std::ops::Range<usize>) -> [Ve
         }
         sum
     })
+}
+
+/// Of all servers.
+pub fn all_rows(traces: &Traces, bins: std::ops::Range<usize>) -> Vec<[Vec<u32>; 4]> {
+    (0..traces.servers.len()).map(|server| rows(traces, server, bins.clone())).collect()
+}
+
+/// One type of host, of which that much may be used.
+pub fn host_types(capacity: [u32; 4]) -> HostTypes {
+    let host = HostType {
+        name: "host".into(),
+        cpu_cores: 32,
+        cpu_mhz: capacity[0],
+        cpu_model: None,
+        cpu_index: None,
+        memory_mib: capacity[1],
+        disk_gib: None,
+        disk_kbs: Some(capacity[2]),
+        disk_iops: None,
+        net_kbs: None,
+        price: 1.0,
+        watts: 0.0,
+        count: None,
+        sockets: 2,
+        domain: None,
+        cpu_family: "x86".into(),
+    };
+    HostTypes { host_type: vec![host] }
+}
+
+/// Which servers, by their place in the traces, are on each host of a plan.
+pub fn places(plan: &Plan, traces: &Traces) -> Vec<Vec<usize>> {
+    let place = |name: &String| traces.servers.iter().position(|server| server.name == *name);
+    plan.hosts.iter().map(|host| host.servers.iter().filter_map(place).collect()).collect()
 }
 
 pub fn demand(rows: &[[Vec<u32>; 4]]) -> Demand {

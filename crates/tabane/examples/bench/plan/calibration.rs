@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::{Value, json};
 use tabane_core::plan::{self, Request};
-use tabane_model::{Gaps, Grid, HostType, HostTypes, MemoryBasis, PlanPolicy, Traces};
+use tabane_model::{Gaps, Grid, MemoryBasis, PlanPolicy, Traces};
 
 use super::{WORKERS, bitbrains, held_out::overloaded, rounded};
 use crate::Result;
@@ -126,26 +126,7 @@ fn percent(share: f64) -> f64 {
 fn run(traces: &Traces, case: &Case) -> Result<Told> {
     let everybody: Vec<usize> = (0..traces.servers.len()).collect();
     let earlier = part(traces, &everybody, case.first..case.middle);
-    let hosts = HostTypes {
-        host_type: vec![HostType {
-            name: "host".into(),
-            cpu_cores: 32,
-            cpu_mhz: CAPACITY[0],
-            cpu_model: None,
-            cpu_index: None,
-            memory_mib: CAPACITY[1],
-            disk_gib: None,
-            disk_kbs: Some(CAPACITY[2]),
-            disk_iops: None,
-            net_kbs: None,
-            price: 1.0,
-            watts: 0.0,
-            count: None,
-            sockets: 2,
-            domain: None,
-            cpu_family: "x86".into(),
-        }],
-    };
+    let hosts = bitbrains::host_types(CAPACITY);
     let policy = PlanPolicy {
         overload_share: case.share,
         memory: MemoryBasis::Active,
@@ -156,12 +137,8 @@ fn run(traces: &Traces, case: &Case) -> Result<Told> {
     };
     let request = Request { hosts: &hosts, policy: &policy, costs: None, products: &[], support: &[] };
     let plan = plan::make(&earlier, request, Timestamp::UNIX_EPOCH, 1, &|turns, _| turns >= TURNS)?;
-    let later: Vec<_> = (0..traces.servers.len())
-        .map(|server| bitbrains::rows(traces, server, case.middle..case.end))
-        .collect();
-    let place = |name: &String| traces.servers.iter().position(|server| server.name == *name);
-    let packed: Vec<Vec<usize>> =
-        plan.hosts.iter().map(|host| host.servers.iter().filter_map(place).collect()).collect();
+    let later = bitbrains::all_rows(traces, case.middle..case.end);
+    let packed = bitbrains::places(&plan, traces);
     let stated = plan.predicted_overload_share.ok_or("the plan states nothing")?;
     Ok(Told {
         population: case.population,
@@ -173,7 +150,7 @@ fn run(traces: &Traces, case: &Case) -> Result<Told> {
 }
 
 /// What these servers did in these bins.
-fn part(traces: &Traces, servers: &[usize], bins: std::ops::Range<usize>) -> Traces {
+pub fn part(traces: &Traces, servers: &[usize], bins: std::ops::Range<usize>) -> Traces {
     let of = |rows: &Vec<u32>| {
         let row = |server: &usize| rows[server * traces.grid.bins..][bins.clone()].to_vec();
         servers.iter().flat_map(row).collect()

@@ -1,18 +1,27 @@
 //! Plans of the first half of the month, judged by the second half: hosts, and the share of host-samples at which a host
 //! has less than its servers ask for. Sizes by percentile and by mean and deviation are packed and judged alike.
+//! `ours` are packings at a given fill, memory to 1 at most; `plans` are made whole, with the fill that their accepted share
+//! allows.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use tabane_model::Traces;
+use tabane_core::plan::{self, Request};
+use tabane_model::{Gaps, MemoryBasis, PlanPolicy, Traces};
 
 use super::{
-    bitbrains::{CAPACITY, demand, rows},
+    WORKERS,
+    bitbrains::{CAPACITY, all_rows, demand, host_types, places},
+    calibration::part,
     peers, problem, solved,
 };
 use crate::Result;
 
 const LIMIT: Duration = Duration::from_secs(5);
+/// Attempts at better plans.
+const TURNS: u64 = 20_000;
+const MEMORY: usize = 1;
 /// Bins of a day.
 const DAY: usize = 288;
 
@@ -20,14 +29,13 @@ pub type Rows = Vec<[Vec<u32>; 4]>;
 
 pub fn figures(traces: &Traces) -> Result<Value> {
     let (half, all) = (traces.grid.bins / 2, traces.grid.bins);
-    let part = |bins: std::ops::Range<usize>| -> Rows {
-        (0..traces.servers.len()).map(|server| rows(traces, server, bins.clone())).collect()
-    };
-    let (earlier, later) = (part(0..half), part(half..all));
+    let (earlier, later) = (all_rows(traces, 0..half), all_rows(traces, half..all));
     let filled = |fill: f64| CAPACITY.map(|most| (f64::from(most) * fill) as u32);
     let mut ours = Vec::new();
-    for fill in [1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8] {
-        let problem = problem(demand(&earlier), &filled(fill))?;
+    for fill in [1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8] {
+        let mut capacity = filled(fill);
+        capacity[MEMORY] = capacity[MEMORY].min(CAPACITY[MEMORY]);
+        let problem = problem(demand(&earlier), &capacity)?;
         let (packing, _) = solved(&problem, LIMIT)?;
         let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
         ours.push(told(&later, &hosts, json!({ "fill": fill })));
@@ -47,14 +55,50 @@ pub fn figures(traces: &Traces) -> Result<Value> {
         }
     }
     // A day is no history: its plan must not look safe.
-    let day: Rows = part(half - DAY..half);
+    let day: Rows = all_rows(traces, half - DAY..half);
     let (packing, _) = solved(&problem(demand(&day), &CAPACITY)?, LIMIT)?;
     let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
+    let peers_not_reached = theirs.iter().filter(|peer| !ours.iter().any(|our| reaches(our, peer))).count();
     Ok(json!({
         "ours": ours,
+        "plans": plans(traces, &later)?,
         "peers": theirs,
+        "peers_not_reached": peers_not_reached,
         "of_one_day_alone": told(&later, &hosts, json!({ "fill": 1.0 })),
     }))
+}
+
+/// Whether neither is more: hosts nor overload.
+fn reaches(our: &Value, peer: &Value) -> bool {
+    let number = |of: &Value, name: &str| of[name].as_f64().unwrap_or(f64::INFINITY);
+    ["hosts", "overloaded_percent"].iter().all(|name| number(our, name) <= number(peer, name))
+}
+
+/// Plans of the first half, for several accepted shares.
+fn plans(traces: &Traces, later: &Rows) -> Result<Vec<Value>> {
+    let everybody: Vec<usize> = (0..traces.servers.len()).collect();
+    let earlier = part(traces, &everybody, 0..traces.grid.bins / 2);
+    let hosts = host_types(CAPACITY);
+    let of = |overload_share: &f64| {
+        let policy = PlanPolicy {
+            overload_share: *overload_share,
+            memory: MemoryBasis::Active,
+            gaps: Gaps::Zero,
+            fill_max: 1.5,
+            fill_failed: 1.5,
+            spare_hosts: 0,
+            ..PlanPolicy::default()
+        };
+        let request = Request { hosts: &hosts, policy: &policy, costs: None, products: &[], support: &[] };
+        let plan = plan::make(&earlier, request, Timestamp::UNIX_EPOCH, WORKERS, &|turns, _| turns >= TURNS)?;
+        let by = json!({
+            "accepted_percent": overload_share * 100.0,
+            "fill": plan.assumptions.fill,
+            "stated_percent": plan.predicted_overload_share.map(|share| (share * 1e6).round() / 1e4),
+        });
+        Ok(told(later, &places(&plan, traces), by))
+    };
+    [0.0001, 0.001, 0.01, 0.05, 0.1].iter().map(of).collect()
 }
 
 fn sizes(rows: &Rows, of: impl Fn(&[u32]) -> u32) -> Vec<[u32; 4]> {
