@@ -336,8 +336,8 @@ impl Driver {
         }
     }
 
-    /// Ends what is in the way of a new layer: merging that is under way, and layers that QEMU has open on top of one that
-    /// took their place.
+    /// Ends what is in the way of a new layer: merging that is under way, layers that QEMU has open on top of one that took their
+    /// place, and its right to write to those that clones are going to read.
     pub(super) async fn clear_the_way(&mut self) -> Result<()> {
         let names: Vec<Name> = self.layered.keys().cloned().collect();
         for name in names {
@@ -345,6 +345,7 @@ impl Driver {
             let Some(disk) = self.layered.get(&name) else { continue };
             let chain = disk.note.layers.chain(disk.note.layers.active());
             layers::keep_only(self.qmp()?, name.as_str(), &chain).await?;
+            layers::seal(self.qmp()?, name.as_str(), &chain[1..]).await?;
         }
         Ok(())
     }

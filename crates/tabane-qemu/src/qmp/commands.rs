@@ -108,6 +108,9 @@ pub struct NamedBlockNode {
     /// What the node is made from, such as a path.
     #[serde(default)]
     pub file: String,
+    /// What the node below it is made from.
+    #[serde(default)]
+    pub backing_file: Option<String>,
     #[serde(default)]
     pub image: Option<NodeImage>,
 }

@@ -102,3 +102,57 @@ async fn files_stay_open_as_they_are_while_layers_are_frozen_and_merged() {
     let names: Vec<_> = nodes.iter().map(|node| node.node_name.as_str()).collect();
     assert_eq!(names.iter().filter(|name| name.ends_with("-root")).count(), 4, "{names:?}");
 }
+
+fn is_readable_by_others(path: &Path) -> bool {
+    std::process::Command::new("qemu-img").arg("map").arg(path).output().unwrap().status.success()
+}
+
+/// What a commit that was given up leaves open for writing is closed for it before anybody else reads it.
+#[tokio::test]
+async fn layers_below_a_commit_that_was_given_up_can_be_read_by_others() {
+    let folder = folder();
+    let image = layer(folder.path(), 9, None);
+    let base = layer(folder.path(), 0, Some(&image));
+    let first = layer(folder.path(), 1, Some(&base));
+    let second = layer(folder.path(), 2, Some(&first));
+    let mut machine = machine("sealed").await;
+    machine.disks = vec![Disk::new("root", &base, DiskFormat::Qcow2)];
+    let qemu = start_in(folder, &machine).await;
+    let qmp = &qemu.qmp;
+    let take = |layer: u32, path: PathBuf| [NewLayer { id: "root".into(), layer, path }];
+    layers::snapshot(qmp, &take(1, first.clone())).await.unwrap();
+    assert!(is_readable_by_others(&base));
+
+    layers::commit(qmp, "job", "root", 1, 0).await.unwrap();
+    let begun = Instant::now();
+    while layers::job(qmp, "job").await.unwrap().is_some_and(|job| job.status != "concluded") {
+        let _ = layers::cancel(qmp, "job").await;
+        assert!(begun.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    layers::dismiss(qmp, "job").await.unwrap();
+    layers::seal(qmp, "root", &[0]).await.unwrap();
+    layers::snapshot(qmp, &take(2, second)).await.unwrap();
+    assert!(is_readable_by_others(&first), "what is below it is still open for writing");
+    let nodes = qmp.query_named_block_nodes().await.unwrap();
+    let writable: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node.driver == "qcow2" && !node.read_only)
+        .map(|node| node.node_name.as_str())
+        .collect();
+    assert_eq!(writable, ["d2-root"]);
+
+    // It is merged into all the same later.
+    layers::seal(qmp, "root", &[1, 0]).await.unwrap();
+    layers::commit(qmp, "job", "root", 2, 1).await.unwrap();
+    while layers::job(qmp, "job").await.unwrap().is_some_and(|job| job.status != "ready") {
+        assert!(begun.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    layers::complete(qmp, "job").await.unwrap();
+    while layers::job(qmp, "job").await.unwrap().is_some_and(|job| job.status != "concluded") {
+        assert!(begun.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(layers::top(qmp, "root").await.unwrap(), Some(1));
+}
