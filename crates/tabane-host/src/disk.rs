@@ -14,7 +14,7 @@ pub use note::{Note, layer_path, remove_files};
 
 use std::path::{Path, PathBuf};
 
-use tabane_model::{CloneMode, Disk, DiskPhase, DiskStatus, Kind};
+use tabane_model::{CloneMode, Condition, Disk, DiskPhase, DiskStatus, Kind};
 use tabane_qemu::{
     img::{Format, Img, Sandbox},
     qcow2,
@@ -55,8 +55,16 @@ pub fn was_made(disk: &Disk) -> bool {
     disk.status.phase == DiskPhase::Ready || disk.status.size_bytes > 0
 }
 
-/// What is told of a disk.
-pub fn status(disk: &Disk, made: &Result<Ready>) -> DiskStatus {
+/// Tells what became of a disk that was looked at.
+pub fn tell(shared: &Shared, disk: &Disk, made: &Result<Ready>) {
+    let (reporter, meta) = (&shared.reporter, &disk.meta);
+    let before: Option<DiskStatus> = reporter.told(Kind::Disk, &meta.name, meta.uid);
+    let before = before.map_or_else(|| disk.status.conditions.clone(), |told| told.conditions);
+    reporter.status(Kind::Disk, &meta.name, meta.uid, &status(disk, before, made));
+}
+
+/// `before` are the conditions that were told last.
+fn status(disk: &Disk, before: Vec<Condition>, made: &Result<Ready>) -> DiskStatus {
     let mut status = DiskStatus { observed_generation: disk.meta.generation, ..DiskStatus::default() };
     match made {
         Ok(ready) => {
@@ -71,7 +79,7 @@ pub fn status(disk: &Disk, made: &Result<Ready>) -> DiskStatus {
             if !matches!(error, Error::NotYet(_)) {
                 status.phase = DiskPhase::Failed;
                 // The same failure is told once: what is told changes the object, and that lets us look again.
-                status.conditions.clone_from(&disk.status.conditions);
+                status.conditions = before;
                 let now = jiff::Timestamp::now();
                 let told = error.told();
                 tabane_model::set_condition(&mut status.conditions, "ready", false, "failed", told, now);
@@ -263,8 +271,7 @@ async fn tend(shared: &Shared, disk: &Disk) {
     };
     let made = result.await;
     if !matches!(made, Err(Error::NotYet(_))) {
-        let status = status(disk, &made);
-        shared.reporter.status(Kind::Disk, &disk.meta.name, disk.meta.uid, &status);
+        tell(shared, disk, &made);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tabane_client::Client;
 use tabane_model::{
     EventLevel, EventSpec, HostStatus, Kind, Name, Reference, Sample, Uid,
@@ -25,7 +25,7 @@ const EVENTS_MAX: usize = 1000;
 #[derive(Default)]
 struct Waiting {
     statuses: BTreeMap<(Kind, Name), StatusReport>,
-    /// What was said last, to say nothing twice.
+    /// What was said last, or is on its way, to say nothing twice.
     said: BTreeMap<(Kind, Name), StatusReport>,
     host: Option<HostStatus>,
     events: VecDeque<EventSpec>,
@@ -54,6 +54,14 @@ impl Reporter {
         waiting.statuses.insert(key, report);
         drop(waiting);
         self.wake.notify_one();
+    }
+
+    /// What was told of an object last: the server's view of it comes back late.
+    pub fn told<T: DeserializeOwned>(&self, kind: Kind, name: &Name, uid: Uid) -> Option<T> {
+        let waiting = self.waiting();
+        let key = (kind, name.clone());
+        let report = waiting.statuses.get(&key).or_else(|| waiting.said.get(&key))?;
+        (report.uid == uid).then(|| serde_json::from_value(report.status.clone()).ok()).flatten()
     }
 
     /// The object is gone: nothing more is to be said of it.
@@ -117,6 +125,9 @@ impl Reporter {
         let keys: Vec<_> = waiting.statuses.keys().take(BATCH).cloned().collect();
         let statuses: Vec<StatusReport> =
             keys.iter().filter_map(|key| waiting.statuses.remove(key)).collect();
+        for status in &statuses {
+            waiting.said.insert((status.kind, status.name.clone()), status.clone());
+        }
         let count = waiting.events.len().min(BATCH / 2);
         let events: Vec<EventSpec> = waiting.events.drain(..count).collect();
         let host = waiting.host.take();
@@ -139,10 +150,14 @@ impl Reporter {
         waiting.host = waiting.host.take().or(report.host);
     }
 
-    fn mark_said(&self, report: HostReport) {
+    /// The server did not want to hear it.
+    fn unsay(&self, report: &HostReport) {
         let mut waiting = self.waiting();
-        for status in report.statuses {
-            waiting.said.insert((status.kind, status.name.clone()), status);
+        for status in &report.statuses {
+            let key = (status.kind, status.name.clone());
+            if waiting.said.get(&key) == Some(status) {
+                waiting.said.remove(&key);
+            }
         }
     }
 
@@ -155,10 +170,7 @@ impl Reporter {
                 continue;
             };
             match client.report(host.as_str(), &report).await {
-                Ok(()) => {
-                    self.waiting().samples.acknowledge(samples);
-                    self.mark_said(report);
-                }
+                Ok(()) => self.waiting().samples.acknowledge(samples),
                 Err(error) if error.is_passing() => {
                     self.put_back(report);
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -167,10 +179,37 @@ impl Reporter {
                     // The server refuses it: saying it again would not help, and must not block the rest.
                     let told = crate::Error::Client(error).told();
                     tracing::warn!(error = told, "the server refuses a report");
+                    self.unsay(&report);
                     self.waiting().samples.acknowledge(samples);
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_told_last_is_known_before_and_after_the_server_has_it() {
+        let (reporter, name, uid) = (Reporter::default(), Name::new("a").unwrap(), Uid::now_v7());
+        let told = |reporter: &Reporter| reporter.told::<u32>(Kind::Disk, &name, uid);
+        assert_eq!(told(&reporter), None);
+        reporter.status(Kind::Disk, &name, uid, &1u32);
+        assert_eq!(told(&reporter), Some(1));
+        let (report, _) = reporter.take().unwrap();
+        assert_eq!(told(&reporter), Some(1), "it is on its way");
+        reporter.status(Kind::Disk, &name, uid, &1u32);
+        assert!(reporter.take().is_none(), "it is said once");
+        reporter.put_back(report);
+        assert_eq!(reporter.take().unwrap().0.statuses.len(), 1, "it did not arrive");
+        reporter.status(Kind::Disk, &name, uid, &2u32);
+        assert_eq!(told(&reporter), Some(2));
+        // Of another object with this name nothing was told.
+        assert_eq!(reporter.told::<u32>(Kind::Disk, &name, Uid::now_v7()), None);
+        reporter.forget(Kind::Disk, &name);
+        assert_eq!(told(&reporter), None);
     }
 }

@@ -148,8 +148,7 @@ impl Driver {
             .ok_or_else(|| Error::NotYet(format!("waiting for the disk {name}")))?;
         let _turn = self.shared.disk_turns.take(object.meta.uid).await;
         let made = self.ensure_disk(inside, &object).await;
-        let status = disk::status(&object, &made);
-        self.shared.reporter.status(Kind::Disk, name, object.meta.uid, &status);
+        disk::tell(&self.shared, &object, &made);
         let ready = made?;
         let layered = Layered { place: ready.place.clone(), note: ready.note.clone() };
         self.layered.insert(inside.clone(), layered);
