@@ -109,3 +109,39 @@ fn e2e_clones_survive_an_agent_that_dies_while_they_are_made() {
     world.eventually("nothing is left", || std::fs::read_dir(&pool).unwrap().count() == 0);
     world.healthy();
 }
+
+/// A program that has a disk open for writing.
+struct Writer(std::process::Child);
+
+impl Writer {
+    fn of(path: &std::path::Path) -> Self {
+        let mut command = std::process::Command::new("qemu-io");
+        Self(command.args(["-c", "sleep 600000"]).arg(path).spawn().unwrap())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn e2e_a_copy_that_cannot_be_made_is_tried_now_and_then_until_it_can() {
+    let world = World::with_tiny();
+    world.ok(&["vm", "create", "web", "--image", "tiny", "--memory", "192MiB", "--wait", "ready"]);
+    let uid = world.get("disk", "web-root")["meta"]["uid"].as_str().unwrap().replace('-', "");
+    let writer = Writer::of(&world.path().join(format!("host/pool/{uid}.qcow2")));
+    world.ok(&["vm", "clone", "web", "copy", "--full"]);
+    world.eventually("the failure is told", || world.get("disk", "copy-root")["status"]["phase"] == "failed");
+    let tried =
+        || world.log().lines().filter(|line| line.contains("Prepare") && line.contains("copy")).count();
+    let before = tried();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    // Half a second after the first, and twice as long each time.
+    assert!(tried() - before < 8, "{} times", tried() - before);
+    drop(writer);
+    world.eventually("the copy is there", || world.get("disk", "copy-root")["status"]["phase"] == "ready");
+    world.ok(&["vm", "delete", "web", "copy", "--wait", "deleted"]);
+}
