@@ -23,6 +23,9 @@ pub(crate) fn curves(label: &str, series: &[Series<'_>], limit: f64) -> Markup {
                 path class=(series.class) d=(area(&series.values, WIDTH, HEIGHT, y)) {}
             }
             line.limit x1="0" x2=(WIDTH) y1=(number(y(limit))) y2=(number(y(limit))) {}
+            @if limit > 1.0 {
+                line.whole x1="0" x2=(WIDTH) y1=(number(y(1.0))) y2=(number(y(1.0))) {}
+            }
         }
     }
 }

@@ -66,7 +66,8 @@ pub(crate) fn percent(share: f64) -> String {
         p if p >= 0.01 => 3,
         _ => 4,
     };
-    format!("{percent:.digits$} %")
+    // With a space at which no line ends.
+    format!("{percent:.digits$}\u{a0}%")
 }
 
 pub(crate) fn shown(value: Option<impl Display>, none: &str) -> String {
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(grouped(-0.2, 0), "0");
         assert_eq!(
             (percent(0.0), percent(0.5), percent(0.00012)),
-            ("0 %".into(), "50 %".into(), "0.012 %".into())
+            ("0\u{a0}%".into(), "50\u{a0}%".into(), "0.012\u{a0}%".into())
         );
     }
 }

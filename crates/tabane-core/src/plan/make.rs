@@ -166,7 +166,6 @@ impl<'a> Begun<'a> {
             &risk::capacities(kinds, resources),
             traces.grid.step_s,
             policy.seed,
-            risk::ROUNDS,
         );
         let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, probabilities);
         let reserve = reserved(setting, problem, &packing, give_up)?;

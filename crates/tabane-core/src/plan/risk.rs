@@ -39,7 +39,7 @@ const FILL_STEP: f64 = 0.1;
 /// Of a day on which a host is overloaded, where none was seen: an hour.
 const DAY_OVERLOADED: f64 = 1.0 / 24.0;
 /// For each host.
-pub(super) const ROUNDS: usize = 40;
+const ROUNDS: usize = 40;
 /// All hosts together need fewer than each of them.
 const ROUNDS_OF_JUDGE: usize = 10;
 /// Attempts at better plans: what is judged has to be as tight as what is made.
@@ -198,9 +198,9 @@ impl<'a> Judges<'a> {
             return Ok(judged);
         }
         let seed = self.setting.policy.seed;
-        let hosts = probabilities(&self.all, &packing, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
-        let hosts = hosts.unwrap_or_default();
-        judged.seen += hosts.iter().sum::<f64>() / hosts.len().max(1) as f64 / JUDGES;
+        let shifted = |host| shifted(&self.all, host, &self.capacities, step_s, seed, ROUNDS_OF_JUDGE);
+        let hosts = packing.hosts.iter().enumerate().map(|host| shifted(host).unwrap_or_default());
+        judged.seen += hosts.sum::<f64>() / packing.hosts.len().max(1) as f64 / JUDGES;
         Ok(judged)
     }
 
@@ -298,15 +298,28 @@ pub(super) fn probabilities(
     capacities: &[Vec<u32>],
     step_s: u32,
     seed: u64,
-    rounds: usize,
 ) -> Option<Vec<f64>> {
     let hosts = packing.hosts.iter().enumerate();
-    hosts.map(|(at, host)| probability(demand, (at, host), capacities, step_s, seed, rounds)).collect()
+    hosts.map(|host| probability(demand, host, capacities, step_s, seed)).collect()
 }
 
-/// The same of one host, which has this place in its plan: by its servers alone, in whatever order they are named, so that
-/// it can be found again.
+/// The same of one host, which has this place in its plan. By days that are shifted, or by days as they were if that is more:
+/// where loads rise together.
 pub(super) fn probability(
+    demand: &Demand,
+    (at, host): (usize, &Packed),
+    capacities: &[Vec<u32>],
+    step_s: u32,
+    seed: u64,
+) -> Option<f64> {
+    let shifted = shifted(demand, (at, host), capacities, step_s, seed, ROUNDS)?;
+    let alone = Packing { hosts: vec![host.clone()], unplaced: Vec::new() };
+    Some(shifted.max(overloaded_share(demand, &alone, capacities)))
+}
+
+/// By days that are shifted against each other: of a host's servers alone, in whatever order they are named, so that it can be
+/// found again.
+fn shifted(
     demand: &Demand,
     (at, host): (usize, &Packed),
     capacities: &[Vec<u32>],

@@ -26,7 +26,10 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
             ),
         })
             @if is_overcommitted {
-                " " (say("Memory and disk space are planned to 100 %.", "メモリとディスク容量は 100 % までです。"))
+                " " (say(
+                    "The solid line is all of a host. Memory and disk space are planned to that at most.",
+                    "実線がホスト能力の 100 % です。メモリとディスク容量は 100 % までです。",
+                ))
             }
         }
         p.keys { span.key.cpu {} "CPU" " " span.key.memory {} (say("memory", "メモリ")) }
@@ -59,7 +62,7 @@ fn card(plan: &Plan, host: &PlannedHost, language: Language) -> Markup {
                 (curves(&format!("{}: {}", host.id, say("CPU and memory over time", "CPU とメモリの推移")), &series, plan.assumptions.fill))
                 table.peaks { tbody { @for peak in &host.peaks { tr {
                     td { (words::resource(language, &peak.resource)) }
-                    td.bar { div style=(format!("width:{:.1}%", (peak.share / most * 100.0).clamp(0.0, 100.0))) {} }
+                    td.bar { div.over[peak.share > 1.0] style=(format!("width:{:.1}%", (peak.share / most * 100.0).clamp(0.0, 100.0))) {} }
                     td.number { (percent(peak.share)) }
                 } } } }
                 p.small {

@@ -52,6 +52,8 @@ fn hosts_are_overcommitted_as_often_as_is_accepted_and_it_is_told() {
     };
     assert_eq!((*fill, *accepted_share), (1.2, 0.05));
     assert!((measured_share - SHARE).abs() < 1e-12, "{measured_share}");
+    // Its days are all alike, so no shift makes it more or less.
+    assert_eq!(plan.hosts[0].overload_probability, Some(*measured_share));
     // All four judges have seen the same days.
     assert!(plan.predicted_overload_share.unwrap() >= SHARE);
 
@@ -70,6 +72,18 @@ fn hosts_are_overcommitted_as_often_as_is_accepted_and_it_is_told() {
         assert_eq!(told, unsaid);
     }
     assert!(changed(&|notes| notes.extend(note_of(&plan).cloned())).contains(unsaid));
+}
+
+#[test]
+fn what_meets_once_counts_though_days_that_are_shifted_do_not_meet() {
+    // On the fourth day all are busy at once.
+    let mut traces = traces(8);
+    let (bins, at) = (traces.grid.bins, 3 * DAY);
+    let cpu = traces.series.get_mut(&Metric::CpuMhz).unwrap();
+    cpu.chunks_mut(bins).for_each(|row| row[at] = 900);
+    let plan = made_on_small(&traces, &accepting(0.05));
+    assert_eq!((used(&plan), verify(&plan, &traces).len()), (1, 0));
+    assert_eq!(plan.hosts[0].overload_probability, Some(1.0 / bins as f64));
 }
 
 #[test]

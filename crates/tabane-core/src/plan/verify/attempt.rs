@@ -15,7 +15,7 @@ use crate::{
         PlanError,
         needs::prices,
         peaks::peaks,
-        risk::{ROUNDS, capacities, overloaded_share, probability},
+        risk::{capacities, overloaded_share, probability},
         rules::domain_of,
         setting::Setting,
     },
@@ -83,7 +83,7 @@ impl Bench {
         let (all, step_s) = (capacities(setting.hosts, &setting.resources), setting.traces.grid.step_s);
         let of = |at: &usize| {
             let host = packing.hosts.get(*at).cloned().unwrap_or_default();
-            probability(&self.demand, (*at, &host), &all, step_s, setting.policy.seed, ROUNDS)
+            probability(&self.demand, (*at, &host), &all, step_s, setting.policy.seed)
         };
         touched.iter().map(of).collect()
     }

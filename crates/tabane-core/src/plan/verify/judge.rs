@@ -150,7 +150,6 @@ impl<'a> Judge<'a> {
             &risk::capacities(setting.hosts, &setting.resources),
             setting.traces.grid.step_s,
             setting.policy.seed,
-            risk::ROUNDS,
         );
         let hosts = self.plan.hosts.iter().filter(|host| !host.spare).enumerate();
         let is_wrong = |(at, told): &(usize, &PlannedHost)| {
