@@ -140,8 +140,8 @@ impl<'a> Begun<'a> {
         let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
         match self.margin {
             None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
-            Some(margin) if !margin.keeps(policy.overload_share) => {
-                notes.push(PlanNote::NoMargin { expected_share: margin.expected });
+            Some(Margin { seen, expected, .. }) if seen > policy.overload_share => {
+                notes.push(PlanNote::NoMargin { expected_share: expected });
             }
             Some(Margin { expected, .. }) if expected > policy.overload_share => {
                 notes.push(PlanNote::LittleHistory { expected_share: expected });

@@ -58,7 +58,7 @@ pub(super) struct Margin {
 }
 
 impl Margin {
-    pub fn keeps(&self, accepted: f64) -> bool {
+    fn keeps(&self, accepted: f64) -> bool {
         self.seen <= accepted && self.suited <= accepted
     }
 }
@@ -108,7 +108,8 @@ fn at(judges: &Judges<'_>, fill: f64) -> Result<Margin, PlanError> {
 
 /// Fills that are tried, the largest first.
 fn fills(most: f64) -> Vec<f64> {
-    let steps = ((most - 1.0) / FILL_STEP).ceil().max(0.0) as usize;
+    // A step that is only there because tenths are no binary numbers is none.
+    let steps = ((most - 1.0) / FILL_STEP - 1e-6).ceil().max(0.0) as usize;
     let above = (0..steps).map(|step| most - step as f64 * FILL_STEP);
     above.chain(FILLS.map(|part| part * most.min(1.0))).collect()
 }
@@ -345,4 +346,20 @@ fn shifted(
         count += over.into_iter().filter(|over| *over).count();
     }
     Some(count as f64 / (rounds * moments) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_fall_from_the_policys_own_by_tenths_to_a_whole_host_and_from_there_by_less() {
+        let falls = |most: f64| {
+            let fills = fills(most);
+            assert!(fills.windows(2).all(|pair| pair[0] > pair[1] + 0.01), "{fills:?}");
+            assert_eq!(fills.first(), Some(&most));
+            fills.len() - FILLS.len()
+        };
+        assert_eq!([2.0, 1.3, 1.1, 1.05, 1.0, 0.9].map(falls), [10, 3, 1, 1, 0, 0]);
+    }
 }

@@ -6,6 +6,8 @@ pub(in crate::plan) fn gates(policy: &PlanPolicy) -> Vec<Gate> {
     use Comparison::{Above, AtLeast, AtMost};
     use GateKind::{Pass, RollBack, Stop};
     let overload = policy.overload_share;
+    // Ten times as much; where that is more than always, half way to it.
+    let roll_back = (overload * 10.0).clamp(0.01, (1.0 + overload) / 2.0);
     [
         (Pass, "migrations_failed_share", AtMost, 0.0),
         (Pass, "guests_answering_share", AtLeast, 1.0),
@@ -20,7 +22,7 @@ pub(in crate::plan) fn gates(policy: &PlanPolicy) -> Vec<Gate> {
         (Stop, "migrations_failed_share", Above, 0.1),
         (Stop, "cpu_peak_over_planned", Above, 1.25),
         (Stop, "memory_peak_over_planned", Above, 1.25),
-        (RollBack, "host_overloaded_share", Above, (overload * 10.0).max(0.01).min((1.0 + overload) / 2.0)),
+        (RollBack, "host_overloaded_share", Above, roll_back),
         (RollBack, "guests_answering_share", AtMost, 0.9),
     ]
     .into_iter()

@@ -39,7 +39,7 @@ fn found(setting: &Setting<'_>, fill: f64, said: f64) -> Result<Option<Margin>, 
 
 /// That nothing keeps the accepted share is another thing than that little is known.
 fn wrong_note(plan: &Plan, setting: &Setting<'_>, margin: Margin) -> Option<&'static str> {
-    let is_seen = !margin.keeps(setting.policy.overload_share);
+    let is_seen = margin.seen > setting.policy.overload_share;
     let has = |wanted: &dyn Fn(&PlanNote) -> bool| plan.assumptions.notes.iter().any(wanted);
     if has(&|note| matches!(note, PlanNote::NoMargin { .. })) && !is_seen {
         return Some("it says that no margin keeps the accepted share, and its own does");
