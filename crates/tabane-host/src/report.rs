@@ -30,6 +30,8 @@ struct Waiting {
     host: Option<HostStatus>,
     events: VecDeque<EventSpec>,
     samples: Buffer,
+    /// How many of the next reports bring one thing each, since one of these things was refused.
+    singly: usize,
 }
 
 #[derive(Default)]
@@ -122,18 +124,27 @@ impl Reporter {
     /// The next report, and what of the samples is acknowledged with it.
     fn take(&self) -> Option<(HostReport, u64)> {
         let mut waiting = self.waiting();
-        let keys: Vec<_> = waiting.statuses.keys().take(BATCH).cloned().collect();
+        let mut room = if waiting.singly > 0 { 1 } else { usize::MAX };
+        let mut fits = |count: usize| {
+            let count = count.min(room);
+            room -= count;
+            count
+        };
+        let host = if fits(usize::from(waiting.host.is_some())) > 0 { waiting.host.take() } else { None };
+        let count = fits(waiting.statuses.len().min(BATCH));
+        let keys: Vec<_> = waiting.statuses.keys().take(count).cloned().collect();
         let statuses: Vec<StatusReport> =
             keys.iter().filter_map(|key| waiting.statuses.remove(key)).collect();
         for status in &statuses {
             waiting.said.insert((status.kind, status.name.clone()), status.clone());
         }
-        let count = waiting.events.len().min(BATCH / 2);
+        let count = fits(waiting.events.len().min(BATCH / 2));
         let events: Vec<EventSpec> = waiting.events.drain(..count).collect();
-        let host = waiting.host.take();
         // They stay where they are until the server has them.
-        let (samples, upto) = waiting.samples.peek(BATCH);
+        let (samples, upto) = if fits(1) > 0 { waiting.samples.peek(BATCH) } else { (Vec::new(), 0) };
+        waiting.singly = waiting.singly.saturating_sub(1);
         if statuses.is_empty() && events.is_empty() && host.is_none() && samples.is_empty() {
+            waiting.singly = 0;
             return None;
         }
         Some((HostReport { host, statuses, events, samples }, upto))
@@ -150,9 +161,20 @@ impl Reporter {
         waiting.host = waiting.host.take().or(report.host);
     }
 
-    /// The server did not want to hear it.
-    fn unsay(&self, report: &HostReport) {
+    /// The server did not want to hear it. Of several things only one may be the reason: they are said again one by
+    /// one. A thing alone is dropped, since saying it again would not help, and must not block the rest.
+    fn refused(&self, report: HostReport, samples: u64) {
+        let things = usize::from(report.host.is_some())
+            + report.statuses.len()
+            + report.events.len()
+            + usize::from(!report.samples.is_empty());
+        if things > 1 {
+            self.put_back(report);
+            self.waiting().singly = things;
+            return;
+        }
         let mut waiting = self.waiting();
+        waiting.samples.acknowledge(samples);
         for status in &report.statuses {
             let key = (status.kind, status.name.clone());
             if waiting.said.get(&key) == Some(status) {
@@ -171,16 +193,14 @@ impl Reporter {
             };
             match client.report(host.as_str(), &report).await {
                 Ok(()) => self.waiting().samples.acknowledge(samples),
-                Err(error) if error.is_passing() => {
+                Err(error) if error.is_passing() || error.code() == Some("changed") => {
                     self.put_back(report);
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Err(error) => {
-                    // The server refuses it: saying it again would not help, and must not block the rest.
                     let told = crate::Error::Client(error).told();
                     tracing::warn!(error = told, "the server refuses a report");
-                    self.unsay(&report);
-                    self.waiting().samples.acknowledge(samples);
+                    self.refused(report, samples);
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
@@ -211,5 +231,34 @@ mod tests {
         assert_eq!(reporter.told::<u32>(Kind::Disk, &name, Uid::now_v7()), None);
         reporter.forget(Kind::Disk, &name);
         assert_eq!(told(&reporter), None);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_refused_together_only_the_reason_is_dropped() {
+        let (reporter, uid) = (Reporter::default(), Uid::now_v7());
+        let names = ["a", "b", "c"].map(|name| Name::new(name).unwrap());
+        for name in &names {
+            reporter.status(Kind::Disk, name, uid, &1u32);
+        }
+        reporter.event(EventLevel::Info, "made", Kind::Disk, &names[0], "made");
+        let (report, upto) = reporter.take().unwrap();
+        assert_eq!((report.statuses.len(), report.events.len()), (3, 1));
+        reporter.refused(report, upto);
+        let mut heard = Vec::new();
+        while let Some((report, upto)) = reporter.take() {
+            assert_eq!(report.statuses.len() + report.events.len(), 1, "one by one");
+            if report.statuses.first().is_some_and(|status| status.name == names[1]) {
+                reporter.refused(report, upto);
+            } else {
+                heard.push(report);
+            }
+        }
+        assert_eq!(heard.len(), 3, "{heard:?}");
+        assert_eq!(reporter.told::<u32>(Kind::Disk, &names[1], uid), None);
+        // What comes later travels together again.
+        for name in &names[1..] {
+            reporter.status(Kind::Disk, name, uid, &2u32);
+        }
+        assert_eq!(reporter.take().unwrap().0.statuses.len(), 2);
     }
 }

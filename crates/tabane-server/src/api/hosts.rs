@@ -212,7 +212,7 @@ pub async fn report(
         let taken = tokio::task::spawn_blocking(move || app.metrics.take(samples)).await;
         taken.map_err(|error| Error::Bug(error.to_string()))?;
     }
-    let each = report.statuses.into_iter().map(|status| apply(&app, &name, status));
+    let each = report.statuses.iter().map(|status| apply_beside_others(&app, &name, status));
     for result in futures_util::future::join_all(each).await {
         match result {
             // It was deleted or moved meanwhile; the host's watch tells it so.
@@ -241,15 +241,31 @@ fn roughly_equal(a: &tabane_model::HostStatus, b: &tabane_model::HostStatus) -> 
     coarse(a) == coarse(b)
 }
 
-async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> {
+/// A status is written, and what follows from it, whoever else writes at the same time: with the last status of a VM
+/// its snapshots go, and theirs may be in the same report.
+async fn apply_beside_others(app: &Arc<App>, host: &Name, report: &StatusReport) -> Result<()> {
+    const TRIES: u64 = 20;
+    for attempt in 1..TRIES {
+        match apply(app, host, report).await {
+            Err(Error::Missing { kind, name })
+                if (kind, name.as_str()) != (report.kind, report.name.as_str()) => {}
+            Err(Error::Changed { .. } | Error::Refused { code: "taken", .. }) => {}
+            result => return result,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2 * attempt)).await;
+    }
+    apply(app, host, report).await
+}
+
+async fn apply(app: &Arc<App>, host: &Name, report: &StatusReport) -> Result<()> {
     match report.kind {
         Kind::Vm => {
-            let status = parse::<Vm>(&report)?;
-            if arrives(app, host, &report)? {
-                return arrival(app, host, &report, status.arrival).await;
+            let status = parse::<Vm>(report)?;
+            if arrives(app, host, report)? {
+                return arrival(app, host, report, status.arrival).await;
             }
             let gone = status.phase == VmPhase::Deleted;
-            let vm = whole::<Vm>(app, host, &report, |vm| {
+            let vm = whole::<Vm>(app, host, report, |vm| {
                 let mut status = status.clone();
                 // Written by the placement controller.
                 status.conditions.extend(vm.status.conditions.iter().filter(|c| c.kind == "placed").cloned());
@@ -262,9 +278,9 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             if gone && vm.meta.deleted_at.is_some() { remove_vm(app, &vm).await } else { Ok(()) }
         }
         Kind::Disk => {
-            let status = parse::<Disk>(&report)?;
+            let status = parse::<Disk>(report)?;
             let gone = status.phase == DiskPhase::Deleted;
-            let disk = whole::<Disk>(app, host, &report, |disk| disk.status = status.clone()).await?;
+            let disk = whole::<Disk>(app, host, report, |disk| disk.status = status.clone()).await?;
             if gone && disk.meta.deleted_at.is_some() {
                 let mut change = Change::new(app);
                 change.delete(&*disk);
@@ -273,10 +289,10 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             Ok(())
         }
         Kind::Snapshot => {
-            let status = parse::<Snapshot>(&report)?;
+            let status = parse::<Snapshot>(report)?;
             let gone = status.phase == SnapshotPhase::Deleted;
             let snapshot =
-                whole::<Snapshot>(app, host, &report, |snapshot| snapshot.status = status.clone()).await?;
+                whole::<Snapshot>(app, host, report, |snapshot| snapshot.status = status.clone()).await?;
             if gone && snapshot.meta.deleted_at.is_some() {
                 let mut change = Change::new(app);
                 change.delete(&*snapshot);
@@ -285,7 +301,7 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             Ok(())
         }
         Kind::Image => {
-            let status = parse::<Image>(&report)?;
+            let status = parse::<Image>(report)?;
             let write = |image: &mut Image| {
                 let before = image.status.clone();
                 if image.spec.host.as_ref() == Some(host) {
@@ -297,12 +313,12 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
                 }
                 Ok(image.status != before)
             };
-            owned::<Image>(app, &report)?;
+            owned::<Image>(app, report)?;
             modify::<Image>(app, &report.name, write, None).await.map(drop)
         }
         Kind::Pool => {
-            let status = parse::<Pool>(&report)?;
-            owned::<Pool>(app, &report)?;
+            let status = parse::<Pool>(report)?;
+            owned::<Pool>(app, report)?;
             let write = |pool: &mut Pool| {
                 let coarse = |part: Option<&tabane_model::PoolOnHost>| {
                     part.map(|p| {
@@ -316,8 +332,8 @@ async fn apply(app: &Arc<App>, host: &Name, report: StatusReport) -> Result<()> 
             modify::<Pool>(app, &report.name, write, None).await.map(drop)
         }
         Kind::Network => {
-            let status = parse::<Network>(&report)?;
-            owned::<Network>(app, &report)?;
+            let status = parse::<Network>(report)?;
+            owned::<Network>(app, report)?;
             let write = |network: &mut Network| {
                 let changed = network.status.hosts.get(host) != status.hosts.get(host);
                 set_part(&mut network.status.hosts, host, status.hosts.get(host));
