@@ -2,13 +2,15 @@
 //! nothing.
 //!
 //! ```text
-//!   pending servers are put where they do the least harm ─► some hosts are asked for too much
-//!        ▲                                                        │  a round: those and some others exchange servers,
-//!        │                                                        ▼  at first nearly at random, then only for the better
-//!        └───────────── a round that made it worse is undone ─── less is too much ─► nothing is: a packing
+//!   pending servers are put where they do the least harm ─► hosts are asked for too much
+//!                                                               │  servers move and change places, at first nearly at
+//!        ┌─── further moments are looked at, too ◄────────┐     ▼  random, then only for the better
+//!        └───────────────────────────────────────────────┴─ nothing is too much at the moments that are looked at,
+//!                                                             and at no other one: a packing
 //! ```
 //!
-//! Hosts that are full to the brim cannot exchange anything as long as each step has to fit; here they can.
+//! Hosts that are full to the brim cannot exchange anything as long as each step has to fit; here they can. Few moments
+//! decide, so only the scarcest are looked at, and others once they turned out to matter.
 //!
 //! Source: Kirkpatrick, Gelatt, Vecchi, "Optimization by Simulated Annealing" (1983).
 
@@ -16,41 +18,45 @@ use rand::{Rng, RngExt};
 
 use super::{
     Packed, Problem,
-    columns::{Columns, Segment},
+    columns::{Columns, SEGMENT, overloads},
 };
 
-/// Hosts of a round.
-const HOSTS: std::ops::RangeInclusive<usize> = 4..=12;
-/// Of them those that are asked for too much, at most.
-const HOSTS_OVER_MAX: usize = 3;
-/// Steps of a round for each of its hosts, at least and at most.
-const STEPS: std::ops::RangeInclusive<u64> = 50_000..=250_000;
-/// What too much is put up with, as a share of a host at one moment: from something below the first down to the second.
-const WARM: f64 = 0.03;
-const COLD: f64 = 0.000_12;
+/// What too much is put up with, as a share of a host at one moment: at first, when further moments come in, and at the end.
+const WARM: f64 = 0.06;
+const LUKEWARM: f64 = 0.001;
+const COLD: f64 = 0.000_2;
+/// Share of the steps that are made again when further moments come in.
+const STEPS_AGAIN: f64 = 0.2;
 /// Steps between two looks at the time and at how warm it is.
-const STEPS_BLIND: u64 = 256;
-/// Rounds without less being too much, after which it is given up.
-const ROUNDS_IDLE_MAX: u32 = 40;
+pub(super) const STEPS_BLIND: u64 = 1024;
 /// Share of the steps that move one server; the others exchange two.
-const MOVED: f64 = 0.4;
+const MOVED: f64 = 0.5;
 /// Share of the steps that begin with a host that is asked for too much.
 const FROM_OVER: f64 = 0.3;
+/// A server is exchanged for one of so many that are the next larger or smaller: a share of all, and at least.
+const ALIKE: usize = 20;
+const ALIKE_MIN: usize = 8;
 
 pub(super) struct Annealing<'a> {
     problem: &'a Problem,
-    columns: &'a Columns,
+    /// From here on servers are known by their places in this list.
+    servers: Vec<usize>,
+    columns: Columns,
     hosts: Vec<Host>,
+    /// What the servers of each host need beyond what it has, one host after the other.
+    over: Vec<i32>,
+    /// Of each server the host, and its place there.
+    seats: Vec<(usize, usize)>,
+    /// All servers by what they need of what is scarce, and of each its place among them.
+    sized: Vec<usize>,
+    ranks: Vec<usize>,
 }
 
-#[derive(Clone)]
 struct Host {
     kind: usize,
     servers: Vec<usize>,
-    /// What its servers need beyond what it has.
-    over: Vec<i32>,
-    /// All of that which is above zero, as a share of what it has.
-    excess: f64,
+    /// All that is too much.
+    excess: i64,
     /// For each group of servers that stay apart, whether one of it is here.
     groups: Vec<bool>,
 }
@@ -60,237 +66,249 @@ type Change<'a> = (Option<&'a [i32]>, Option<&'a [i32]>);
 
 impl<'a> Annealing<'a> {
     /// `None` if a pending server may be nowhere.
-    pub fn new(
-        problem: &'a Problem,
-        columns: &'a Columns,
-        hosts: &[Packed],
-        pending: &[usize],
-    ) -> Option<Self> {
-        let mut all = Vec::new();
-        for packed in hosts {
-            let mut host = Host {
-                kind: packed.kind,
-                servers: Vec::new(),
-                over: columns.empty(problem, packed.kind),
-                excess: 0.0,
-                groups: vec![false; problem.groups()],
-            };
-            packed.servers.iter().for_each(|server| host.add(problem, columns, *server));
-            host.excess = host.measured(problem, columns);
-            all.push(host);
+    pub fn new(problem: &'a Problem, hosts: &[Packed], pending: &[usize]) -> Option<Self> {
+        let placed = hosts.iter().flat_map(|host| &host.servers);
+        let servers: Vec<usize> = placed.chain(pending).copied().collect();
+        let columns = Columns::of(problem, &servers, hosts.len());
+        let size = |server: &usize| {
+            let scarcest = columns.row(*server).iter().take(2 * SEGMENT);
+            scarcest.map(|value| i64::from(*value)).sum::<i64>()
+        };
+        let mut sized: Vec<usize> = (0..servers.len()).collect();
+        sized.sort_by_cached_key(size);
+        let mut ranks = vec![0; servers.len()];
+        sized.iter().enumerate().for_each(|(rank, server)| ranks[*server] = rank);
+        let empty = |host: &Packed| Host {
+            kind: host.kind,
+            servers: Vec::new(),
+            excess: 0,
+            groups: vec![false; problem.groups()],
+        };
+        let mut annealing = Self {
+            problem,
+            hosts: hosts.iter().map(empty).collect(),
+            over: Vec::new(),
+            seats: vec![(0, 0); servers.len()],
+            servers,
+            columns,
+            sized,
+            ranks,
+        };
+        let mut next = 0;
+        for (to, host) in hosts.iter().enumerate() {
+            for server in next..next + host.servers.len() {
+                annealing.sit(server, to);
+            }
+            next += host.servers.len();
         }
-        let mut annealing = Self { problem, columns, hosts: all };
-        pending.iter().try_for_each(|server| annealing.put(*server))?;
+        annealing.measure();
+        // The largest first.
+        let mut pending: Vec<usize> = (next..annealing.servers.len()).collect();
+        pending.sort_by_key(|server| std::cmp::Reverse(annealing.ranks[*server]));
+        pending.into_iter().try_for_each(|server| annealing.put(server))?;
         Some(annealing)
     }
 
     /// Where it does the least harm; among such hosts where the fewest are.
     fn put(&mut self, server: usize) -> Option<()> {
-        let (problem, columns) = (self.problem, self.columns);
-        let row = columns.row(server);
-        let harm = |host: &Host| {
-            let after = host.sum(problem, columns, f64::INFINITY, (Some(row), None));
-            after.unwrap_or(f64::INFINITY) - host.excess
+        let harm = |to: usize| {
+            let after = self.sum(to, i64::MAX, (Some(self.columns.row(server)), None));
+            (after.unwrap_or(i64::MAX).saturating_sub(self.hosts[to].excess), self.hosts[to].servers.len())
         };
-        let may = self.hosts.iter_mut().filter(|host| host.takes(problem, server, None));
-        let (_, host) = may
-            .map(|host| ((harm(host), host.servers.len()), host))
-            .min_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?;
-        host.add(problem, columns, server);
-        host.excess = host.measured(problem, columns);
+        let may = (0..self.hosts.len()).filter(|to| self.takes(*to, server, None));
+        let to = may.min_by_key(|to| harm(*to))?;
+        self.sit(server, to);
+        change(&mut self.over, &self.columns, to, (Some(server), None));
+        self.hosts[to].excess = self.measured(to);
         Some(())
     }
 
-    /// Whether nothing is too much any more. `stop` is asked every [`STEPS_BLIND`] steps.
-    pub fn run(&mut self, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
-        let mut idle = 0;
-        while !self.is_done() {
-            if idle > ROUNDS_IDLE_MAX || self.hosts.len() < 2 {
-                return false;
-            }
-            let before = self.excess();
-            if !self.round(random, stop) {
-                return false;
-            }
-            idle = if self.excess() < before { 0 } else { idle + 1 };
+    /// Whether nothing is too much any more, in about so many steps. `stop` is asked every [`STEPS_BLIND`] of them.
+    pub fn run(&mut self, steps: u64, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
+        if self.hosts.len() < 2 && self.excess() > 0 {
+            return false;
         }
-        true
+        let (mut warm, mut left) = (WARM, steps);
+        while self.cool(warm, left, random, stop) {
+            let more = self.packed().flat_map(|host| overloads(self.problem, &host)).collect();
+            let Some(columns) = self.columns.with(self.problem, &self.servers, more) else { return true };
+            self.columns = columns;
+            self.measure();
+            (warm, left) = (LUKEWARM, (steps as f64 * STEPS_AGAIN) as u64);
+        }
+        false
     }
 
     pub fn packed(&self) -> impl Iterator<Item = Packed> {
-        self.hosts.iter().map(|host| Packed { kind: host.kind, servers: host.servers.clone() })
+        let servers = |host: &Host| host.servers.iter().map(|server| self.servers[*server]).collect();
+        self.hosts.iter().map(move |host| Packed { kind: host.kind, servers: servers(host) })
     }
 
-    fn is_done(&self) -> bool {
-        self.hosts.iter().all(|host| host.excess <= 0.0)
-    }
-
-    fn excess(&self) -> f64 {
+    fn excess(&self) -> i64 {
         self.hosts.iter().map(|host| host.excess).sum()
     }
 
-    /// `false` if it was stopped.
-    fn round(&mut self, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
-        let chosen = self.chosen(random);
-        let kept: Vec<Host> = chosen.iter().map(|at| self.hosts[*at].clone()).collect();
-        let before: f64 = kept.iter().map(|host| host.excess).sum();
-        // Few servers have few ways to be placed.
-        let servers = kept.iter().map(|host| host.servers.len() as u64).sum::<u64>();
-        let steps = (random.random_range(STEPS) * chosen.len() as u64).min(servers * servers * 200);
-        let warm = WARM * 0.1f64.powf(random.random());
-        let mut heat = warm;
-        for step in 0..steps {
-            if step % STEPS_BLIND == 0 {
-                heat = warm * (COLD / warm).powf(step as f64 / steps as f64);
-                if stop() {
-                    return false;
-                }
-                if chosen.iter().all(|at| self.hosts[*at].excess <= 0.0) {
-                    break;
-                }
+    /// Whether nothing is too much at the moments that are looked at.
+    fn cool(&mut self, warm: f64, steps: u64, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
+        for begun in (0..steps).step_by(STEPS_BLIND as usize) {
+            let heat = self.columns.host * warm * (COLD / warm).powf(begun as f64 / steps as f64);
+            for _ in 0..STEPS_BLIND {
+                self.step(heat, random);
             }
-            self.step(&chosen, heat, random);
-        }
-        let after: f64 = chosen.iter().map(|at| self.hosts[*at].excess).sum();
-        if after > before {
-            chosen.into_iter().zip(kept).for_each(|(at, host)| self.hosts[at] = host);
-        }
-        true
-    }
-
-    /// Some that are asked for too much, and some others.
-    fn chosen(&self, random: &mut impl Rng) -> Vec<usize> {
-        let count = random.random_range(HOSTS).min(self.hosts.len());
-        let (over, others): (Vec<usize>, Vec<usize>) =
-            (0..self.hosts.len()).partition(|at| self.hosts[*at].excess > 0.0);
-        let mut chosen = Vec::new();
-        for (mut from, most) in [(over, HOSTS_OVER_MAX.min(count)), (others, count)] {
-            while chosen.len() < most && !from.is_empty() {
-                chosen.push(from.swap_remove(random.random_range(0..from.len())));
+            if self.excess() == 0 {
+                return true;
+            }
+            if stop() {
+                return false;
             }
         }
-        chosen
+        self.excess() == 0
     }
 
     /// Tries to move one server, or to exchange two.
-    fn step(&mut self, chosen: &[usize], heat: f64, random: &mut impl Rng) {
-        let any = |random: &mut _| chosen[RngExt::random_range(random, 0..chosen.len())];
-        let mut from = any(random);
-        if random.random_bool(FROM_OVER)
-            && let Some(over) = chosen.iter().find(|at| self.hosts[**at].excess > 0.0)
-        {
-            from = *over;
+    fn step(&mut self, heat: f64, random: &mut impl Rng) {
+        let mut from = random.random_range(0..self.hosts.len());
+        if random.random_bool(FROM_OVER) {
+            let behind = (from..self.hosts.len()).chain(0..from);
+            from = behind.into_iter().find(|host| self.hosts[*host].excess > 0).unwrap_or(from);
         }
-        let to = any(random);
-        if from == to || self.hosts[from].servers.is_empty() {
+        let there = &self.hosts[from].servers;
+        if there.is_empty() {
             return;
         }
-        let given = random.random_range(0..self.hosts[from].servers.len());
+        let given = there[random.random_range(0..there.len())];
         // What is put up with: as in nature, the less the more often.
         let put_up = -heat * random.random::<f64>().max(f64::MIN_POSITIVE).ln();
-        let limit = self.hosts[from].excess + self.hosts[to].excess + put_up;
-        if self.hosts[to].servers.is_empty() || random.random_bool(MOVED) {
-            self.try_move(from, given, to, limit);
-        } else {
-            let taken = random.random_range(0..self.hosts[to].servers.len());
-            self.try_exchange((from, given), (to, taken), limit);
+        if random.random_bool(MOVED) {
+            let to = random.random_range(0..self.hosts.len());
+            self.try_step(given, None, to, put_up as i64);
+        } else if let Some(taken) = self.alike(given, random) {
+            self.try_step(given, Some(taken), self.seats[taken].0, put_up as i64);
         }
     }
 
-    fn try_move(&mut self, from: usize, given: usize, to: usize, limit: f64) {
-        let (problem, columns) = (self.problem, self.columns);
-        let server = self.hosts[from].servers[given];
-        if !self.hosts[to].takes(problem, server, None) {
-            return;
-        }
-        let row = columns.row(server);
-        let Some(there) = self.hosts[to].sum(problem, columns, limit, (Some(row), None)) else {
-            return;
-        };
-        let here = self.hosts[from].sum(problem, columns, limit - there, (None, Some(row)));
-        let Some(here) = here else { return };
-        self.hosts[from].take(problem, columns, given);
-        self.hosts[to].add(problem, columns, server);
-        (self.hosts[from].excess, self.hosts[to].excess) = (here, there);
+    /// Another server that is a little larger or smaller.
+    fn alike(&self, server: usize, random: &mut impl Rng) -> Option<usize> {
+        let most = (self.servers.len() / ALIKE).max(ALIKE_MIN) as i64;
+        let far = random.random_range(1..=most);
+        let far = if random.random() { far } else { -far };
+        self.ranks[server].checked_add_signed(far as isize).and_then(|rank| self.sized.get(rank)).copied()
     }
 
-    fn try_exchange(&mut self, (from, given): (usize, usize), (to, taken): (usize, usize), limit: f64) {
-        let (problem, columns) = (self.problem, self.columns);
-        let (one, other) = (self.hosts[from].servers[given], self.hosts[to].servers[taken]);
-        if !self.hosts[to].takes(problem, one, Some(other))
-            || !self.hosts[from].takes(problem, other, Some(one))
+    /// A server goes elsewhere, and perhaps another one comes from there, unless too much would be too much.
+    fn try_step(&mut self, given: usize, taken: Option<usize>, to: usize, put_up: i64) {
+        let from = self.seats[given].0;
+        if from == to
+            || !self.takes(to, given, taken)
+            || taken.is_some_and(|taken| !self.takes(from, taken, Some(given)))
         {
             return;
         }
-        let (a, b) = (columns.row(one), columns.row(other));
-        let there = self.hosts[to].sum(problem, columns, limit, (Some(a), Some(b)));
-        let Some(there) = there else { return };
-        let here = self.hosts[from].sum(problem, columns, limit - there, (Some(b), Some(a)));
-        let Some(here) = here else { return };
-        self.hosts[from].take(problem, columns, given);
-        self.hosts[to].take(problem, columns, taken);
-        self.hosts[from].add(problem, columns, other);
-        self.hosts[to].add(problem, columns, one);
+        let limit = self.hosts[from].excess + self.hosts[to].excess + put_up;
+        let (comes, goes) = (self.columns.row(given), taken.map(|taken| self.columns.row(taken)));
+        let Some(there) = self.sum(to, limit, (Some(comes), goes)) else { return };
+        let Some(here) = self.sum(from, limit - there, (goes, Some(comes))) else { return };
+        self.rise(given);
+        if let Some(taken) = taken {
+            self.rise(taken);
+            self.sit(taken, from);
+        }
+        self.sit(given, to);
+        change(&mut self.over, &self.columns, from, (taken, Some(given)));
+        change(&mut self.over, &self.columns, to, (Some(given), taken));
         (self.hosts[from].excess, self.hosts[to].excess) = (here, there);
     }
-}
 
-impl Host {
-    /// Whether rules let the server be here, once another one has gone.
-    fn takes(&self, problem: &Problem, server: usize, without: Option<usize>) -> bool {
-        let goes = |group: &u32| without.is_some_and(|other| problem.apart(other).contains(group));
-        problem.may(server, self.kind)
-            && problem.apart(server).iter().all(|group| !self.groups[*group as usize] || goes(group))
+    /// Whether rules let the server be there, once another one has gone.
+    fn takes(&self, to: usize, server: usize, without: Option<usize>) -> bool {
+        let (problem, host) = (self.problem, &self.hosts[to]);
+        let apart = |server: usize| problem.apart(self.servers[server]);
+        let goes = |group: &u32| without.is_some_and(|other| apart(other).contains(group));
+        problem.may(self.servers[server], host.kind)
+            && apart(server).iter().all(|group| !host.groups[*group as usize] || goes(group))
     }
 
-    fn add(&mut self, problem: &Problem, columns: &Columns, server: usize) {
-        self.over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over += value);
-        problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = true);
-        self.servers.push(server);
+    fn sit(&mut self, server: usize, to: usize) {
+        let host = &mut self.hosts[to];
+        self.seats[server] = (to, host.servers.len());
+        host.servers.push(server);
+        self.problem.apart(self.servers[server]).iter().for_each(|group| host.groups[*group as usize] = true);
     }
 
-    fn take(&mut self, problem: &Problem, columns: &Columns, at: usize) {
-        let server = self.servers.swap_remove(at);
-        self.over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over -= value);
-        problem.apart(server).iter().for_each(|group| self.groups[*group as usize] = false);
+    fn rise(&mut self, server: usize) {
+        let (from, at) = self.seats[server];
+        let host = &mut self.hosts[from];
+        host.servers.swap_remove(at);
+        if let Some(moved) = host.servers.get(at) {
+            self.seats[*moved].1 = at;
+        }
+        self.problem
+            .apart(self.servers[server])
+            .iter()
+            .for_each(|group| host.groups[*group as usize] = false);
     }
 
-    fn measured(&self, problem: &Problem, columns: &Columns) -> f64 {
-        self.sum(problem, columns, f64::INFINITY, (None, None)).unwrap_or(f64::INFINITY)
+    /// Adds up everything anew.
+    fn measure(&mut self) {
+        self.over.clear();
+        for at in 0..self.hosts.len() {
+            self.over.extend(self.columns.empty(self.hosts[at].kind));
+            for server in &self.hosts[at].servers {
+                change(&mut self.over, &self.columns, at, (Some(*server), None));
+            }
+            self.hosts[at].excess = self.measured(at);
+        }
     }
 
-    /// What would be too much if one server came and another went; `None` if that is more than the limit.
-    fn sum(
-        &self,
-        problem: &Problem,
-        columns: &Columns,
-        limit: f64,
-        (comes, goes): Change<'_>,
-    ) -> Option<f64> {
-        let mut sum = 0.0;
-        for Segment { range, dimension } in &columns.segments {
-            let over = &self.over[range.clone()];
-            let units = match (comes.map(|row| &row[range.clone()]), goes.map(|row| &row[range.clone()])) {
-                (None, None) => total(over.iter().copied()),
-                (Some(a), None) => total(over.iter().zip(a).map(|(over, a)| over + a)),
-                (None, Some(b)) => total(over.iter().zip(b).map(|(over, b)| over - b)),
-                (Some(a), Some(b)) => total(over.iter().zip(a).zip(b).map(|((over, a), b)| over + a - b)),
+    fn measured(&self, host: usize) -> i64 {
+        self.sum(host, i64::MAX, (None, None)).unwrap_or(i64::MAX)
+    }
+
+    /// What would be too much on a host if one server came and another went; `None` if that is more than the limit.
+    fn sum(&self, host: usize, limit: i64, (comes, goes): Change<'_>) -> Option<i64> {
+        let over = &self.over[span(&self.columns, host)];
+        let mut sum = 0;
+        for at in (0..over.len()).step_by(SEGMENT) {
+            let over = segment(over, at);
+            let too_much = match (comes.map(|row| segment(row, at)), goes.map(|row| segment(row, at))) {
+                (None, None) => total(|at| over[at]),
+                (Some(a), None) => total(|at| over[at] + a[at]),
+                (None, Some(b)) => total(|at| over[at] - b[at]),
+                (Some(a), Some(b)) => total(|at| over[at] + a[at] - b[at]),
             };
-            if units > 0 {
-                sum += f64::from(units) * columns.unit(problem, self.kind, *dimension);
-                if sum > limit {
-                    return None;
-                }
+            sum += i64::from(too_much);
+            if sum > limit {
+                return None;
             }
         }
         Some(sum)
     }
 }
 
+fn span(columns: &Columns, host: usize) -> std::ops::Range<usize> {
+    host * columns.width()..(host + 1) * columns.width()
+}
+
+/// Servers that come to a host and go.
+fn change(over: &mut [i32], columns: &Columns, host: usize, (comes, goes): (Option<usize>, Option<usize>)) {
+    let over = &mut over[span(columns, host)];
+    if let Some(server) = comes {
+        over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over += value);
+    }
+    if let Some(server) = goes {
+        over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over -= value);
+    }
+}
+
+#[inline(always)]
+fn segment(row: &[i32], at: usize) -> &[i32; SEGMENT] {
+    row[at..at + SEGMENT].try_into().expect("rows are whole segments")
+}
+
 /// Of a segment, whose sums fit.
-#[inline]
-fn total(over: impl Iterator<Item = i32>) -> i32 {
-    over.map(|over| over.max(0)).sum()
+#[inline(always)]
+fn total(over: impl Fn(usize) -> i32) -> i32 {
+    (0..SEGMENT).map(|at| over(at).max(0)).sum()
 }
 
 #[cfg(test)]
@@ -310,14 +328,13 @@ mod tests {
 
     /// The packing that comes of it in so many looks at the time.
     fn annealed(problem: &Problem, hosts: &[Packed], pending: &[usize], looks: u32) -> Option<Vec<Packed>> {
-        let columns = Columns::of(problem).unwrap();
-        let mut annealing = Annealing::new(problem, &columns, hosts, pending)?;
+        let mut annealing = Annealing::new(problem, hosts, pending)?;
         let mut left = looks;
         let mut stop = || {
             left = left.saturating_sub(1);
             left == 0
         };
-        let done = annealing.run(&mut SmallRng::seed_from_u64(1), &mut stop);
+        let done = annealing.run(u64::from(looks) * STEPS_BLIND, &mut SmallRng::seed_from_u64(1), &mut stop);
         done.then(|| annealing.packed().collect())
     }
 

@@ -7,18 +7,23 @@
 //!   └── none is pending: a better packing ◄───────────────────────────┘  keep it unless more is pending than before
 //! ```
 //!
-//! Every other time places for the pending are found by [`super::anneal`] instead. Several workers do it side by side, from the
-//! best that any of them has found.
+//! Places for the pending are found by [`super::anneal`], too. Of many hosts only some are looked at each time. Several
+//! workers do it side by side, each with hosts of its own where there are enough, from the best that any of them has found.
 
 use std::sync::{
-    Mutex, OnceLock, PoisonError,
+    Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Crowd, Load, Packed, Packing, Problem, anneal::Annealing, columns::Columns, construct::packed};
+use super::{Crowd, Load, Packed, Packing, Problem, anneal::Annealing, construct::packed, crowd::Needs};
 
+/// Hosts that are looked at together at most.
+const HOSTS_TOGETHER: usize = 48;
+/// Steps of an annealing for each of its hosts at first; after each one that found nothing twice as many, up to a number.
+const STEPS_FIRST: u64 = 250_000;
+const STEPS_MAX: u64 = 16_000_000;
 /// Hosts that are ruined in a turn at most.
 const HOSTS_RUINED_MAX: usize = 3;
 /// Servers that are taken off one of them at most.
@@ -37,7 +42,7 @@ const TURNS_BLIND: u64 = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub packing: Packing,
-    /// Ruins and recreations, and some hundred steps of annealing each, of all workers.
+    /// Ruins and recreations, and about a thousand steps of annealing each, of all workers.
     pub turns: u64,
 }
 
@@ -56,15 +61,17 @@ pub fn improve(
 ) -> Outcome {
     let shared = Shared {
         cost: AtomicU64::new(rank(problem, &packing).to_bits()),
+        found: AtomicU64::new(0),
         best: Mutex::new(packing),
         turns: AtomicU64::new(0),
-        columns: OnceLock::new(),
     };
     std::thread::scope(|scope| {
         for worker in 0..workers.max(1) {
             let shared = &shared;
             let random = SmallRng::seed_from_u64(seed.wrapping_add(worker as u64));
-            scope.spawn(move || Worker { problem, shared, enough, random, stop }.run(worker % 2 == 1));
+            let share = (worker, workers.max(1));
+            let worker = Worker { problem, shared, share, enough, random, steps: STEPS_FIRST, stop };
+            scope.spawn(move || worker.run());
         }
     });
     Outcome {
@@ -82,51 +89,58 @@ fn rank(problem: &Problem, packing: &Packing) -> f64 {
 struct Shared {
     /// The rank of the best, as bits.
     cost: AtomicU64,
+    /// How often a better one was found.
+    found: AtomicU64,
     best: Mutex<Packing>,
     turns: AtomicU64,
-    /// Made when somebody needs it.
-    columns: OnceLock<Option<Columns>>,
 }
 
 struct Worker<'a> {
     problem: &'a Problem,
     shared: &'a Shared,
+    /// Which of how many workers this is.
+    share: (usize, usize),
     enough: f64,
     random: SmallRng,
+    /// Of the next annealing, for each of its hosts.
+    steps: u64,
     stop: &'a (dyn Fn(u64, f64) -> bool + Sync),
 }
 
-/// A packing that is being made.
+/// A part of the best packing, and what shall become of it.
+struct Part {
+    /// Hosts as they are in the best, and servers that have no place there.
+    before: Vec<Packed>,
+    unplaced: Vec<usize>,
+    /// Hosts as they shall be, and servers that need a place on them.
+    after: Vec<Packed>,
+    pending: Vec<usize>,
+    /// When the best was looked at.
+    found: u64,
+}
+
+/// A packing of a part that is being made.
 struct Attempt {
     crowd: Crowd,
     loads: Vec<Load>,
     pending: Vec<usize>,
-    /// Servers that fit no host at all.
-    homeless: Vec<usize>,
     /// How often a server was left over: those come first.
     missed: Vec<u32>,
     sizes: Vec<f32>,
-    /// Its rank when nothing is pending.
-    goal: f64,
 }
 
 impl Worker<'_> {
     /// Both ways in turn: each succeeds where the other does not.
-    fn run(mut self, mut anneals: bool) {
-        let mut base = self.best();
+    fn run(mut self) {
+        let mut anneals = self.share.0 % 2 == 1;
         while !self.is_over() {
-            let Some(mut attempt) = self.attempt(&base) else { return };
-            let found = if anneals { self.anneal(&mut attempt) } else { self.work(&mut attempt) };
-            if found {
-                self.publish(&attempt);
+            let Some(mut part) = self.part() else { return };
+            let hosts = if anneals { self.anneal(&mut part) } else { self.work(&mut part) };
+            if let Some(hosts) = hosts {
+                self.publish(&part, hosts);
             }
             anneals = !anneals;
-            base = self.best();
         }
-    }
-
-    fn best(&self) -> Packing {
-        self.shared.best.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn cost(&self) -> f64 {
@@ -138,39 +152,78 @@ impl Worker<'_> {
         cost <= self.enough || (self.stop)(self.shared.turns.load(Ordering::Relaxed), cost)
     }
 
-    fn publish(&self, attempt: &Attempt) {
+    /// Whether somebody has changed this part meanwhile.
+    fn is_stale(&self, part: &mut Part) -> bool {
+        let found = self.shared.found.load(Ordering::Acquire);
+        if found == part.found {
+            return false;
+        }
+        part.found = found;
+        let best = self.shared.best.lock().unwrap_or_else(PoisonError::into_inner);
+        places(part, &best).is_none()
+    }
+
+    fn publish(&self, part: &Part, hosts: Vec<Packed>) {
         let mut best = self.shared.best.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempt.goal < self.cost() {
-            let hosts = attempt.loads.iter().filter(|load| !load.servers.is_empty()).map(packed).collect();
-            *best = Packing { hosts, unplaced: attempt.homeless.clone() };
-            self.shared.cost.store(rank(self.problem, &best).to_bits(), Ordering::Release);
+        let Some(places) = places(part, &best) else { return };
+        let others = best.hosts.iter().enumerate().filter(|(at, _)| !places.contains(at));
+        let mut better: Vec<Packed> = others.map(|(_, host)| host.clone()).collect();
+        better.extend(hosts.into_iter().filter(|host| !host.servers.is_empty()));
+        let unplaced =
+            best.unplaced.iter().filter(|server| !part.unplaced.contains(server)).copied().collect();
+        let better = Packing { hosts: better, unplaced };
+        let rank = rank(self.problem, &better);
+        if rank < self.cost() && self.there_are_so_many(&better) {
+            *best = better;
+            self.shared.cost.store(rank.to_bits(), Ordering::Release);
+            self.shared.found.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// The best packing with some change that makes it cheaper. `None` if there is nothing to be gained.
-    fn attempt(&mut self, base: &Packing) -> Option<Attempt> {
+    /// Two workers may want the last host of a kind.
+    fn there_are_so_many(&self, packing: &Packing) -> bool {
+        let used = |kind: usize| packing.hosts.iter().filter(|host| host.kind == kind).count();
+        let kinds = self.problem.kinds().iter().enumerate();
+        kinds.into_iter().all(|(at, kind)| kind.count.is_none_or(|count| used(at) <= count))
+    }
+
+    /// Some hosts of the best packing with some change that makes it cheaper. `None` if there is nothing to be gained.
+    fn part(&mut self) -> Option<Part> {
         let problem = self.problem;
-        let (homeless, mut pending): (Vec<usize>, Vec<usize>) =
-            base.unplaced.iter().copied().partition(|server| !problem.fits_any(*server));
-        let mut kinds: Vec<usize> = base.hosts.iter().map(|host| host.kind).collect();
-        let mut servers: Vec<Vec<usize>> = base.hosts.iter().map(|host| host.servers.clone()).collect();
+        let found = self.shared.found.load(Ordering::Acquire);
+        let best = self.shared.best.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unplaced: Vec<usize> =
+            best.unplaced.iter().copied().filter(|server| problem.fits_any(*server)).collect();
+        let (before, others) = self.some(best.hosts);
+        let mut after = before.clone();
+        let mut pending = unplaced.clone();
         if pending.is_empty() {
-            pending = self.change(&mut kinds, &mut servers)?;
+            let mut used = vec![0; problem.kinds().len()];
+            others.iter().for_each(|host| used[host.kind] += 1);
+            pending = self.change(&mut after, &used)?;
         }
-        let crowd = Crowd::new(problem, &kinds);
-        let hosts = kinds.iter().zip(servers).map(|(kind, servers)| Packed { kind: *kind, servers });
-        let loads: Vec<Load> = hosts.map(|host| loaded(problem, &host, &mut pending)).collect();
-        let sizes = (0..problem.demand().servers()).map(|server| crowd.size(problem, server)).collect();
-        let goal =
-            rank(problem, &Packing { hosts: loads.iter().map(packed).collect(), unplaced: homeless.clone() });
-        let missed = vec![0; problem.demand().servers()];
-        Some(Attempt { crowd, loads, pending, homeless, missed, sizes, goal })
+        Some(Part { before, unplaced, after, pending, found })
     }
 
-    /// Gives up some hosts for others that cost less together, or for none; returns the servers that they had.
-    fn change(&mut self, kinds: &mut Vec<usize>, servers: &mut Vec<Vec<usize>>) -> Option<Vec<usize>> {
+    /// Hosts for a part, and all others: those of which this worker has the first server, as far as there are enough.
+    fn some(&mut self, mut hosts: Vec<Packed>) -> (Vec<Packed>, Vec<Packed>) {
+        if hosts.len() <= HOSTS_TOGETHER {
+            return (hosts, Vec::new());
+        }
+        shuffle(&mut hosts, &mut self.random);
+        let (worker, workers) = self.share;
+        let own = |host: &Packed| host.servers.first().is_some_and(|server| server % workers == worker);
+        hosts.sort_by_key(|host| !own(host));
+        let others = hosts.split_off(HOSTS_TOGETHER);
+        (hosts, others)
+    }
+
+    /// Gives up some hosts for others that cost less together, or for none; returns the servers that they had. `used` is how
+    /// many hosts of each kind there are elsewhere.
+    fn change(&mut self, hosts: &mut Vec<Packed>, used: &[usize]) -> Option<Vec<usize>> {
         let all = self.problem.kinds();
-        let priced = kinds.iter().filter(|kind| all[**kind].price > 0.0).count();
+        let is_priced = |host: &Packed| all[host.kind].price > 0.0;
+        let priced = hosts.iter().filter(|host| is_priced(host)).count();
         if priced == 0 {
             return None;
         }
@@ -178,69 +231,77 @@ impl Worker<'_> {
         // One alone is given up most of the time: it is what succeeds where all hosts are alike.
         let most = if all.len() > 1 && self.random.random_bool(0.5) { HOSTS_EXCHANGED_MAX } else { 1 };
         for _ in 0..self.random.random_range(1..=most.min(priced)) {
-            let left: Vec<usize> = (0..kinds.len()).filter(|host| all[kinds[*host]].price > 0.0).collect();
+            let left: Vec<usize> = (0..hosts.len()).filter(|host| is_priced(&hosts[*host])).collect();
             // Of a few the one with the fewest servers: there is the least to find places for.
             let drawn = (0..HOSTS_DRAWN).map(|_| left[self.random.random_range(0..left.len())]);
-            let host = drawn.min_by_key(|host| servers[*host].len()).expect("some are drawn");
-            money += all[kinds.remove(host)].price;
-            pending.append(&mut servers.remove(host));
+            let host = drawn.min_by_key(|host| hosts[*host].servers.len()).expect("some are drawn");
+            let mut host = hosts.remove(host);
+            money += all[host.kind].price;
+            pending.append(&mut host.servers);
         }
         let wanted = self.random.random_range(0..all.len());
-        let used = kinds.iter().filter(|kind| **kind == wanted).count();
+        let used = used[wanted] + hosts.iter().filter(|host| host.kind == wanted).count();
         let there = all[wanted].count.map_or(most, |count| count.saturating_sub(used).min(most));
         for _ in 0..there {
             money -= all[wanted].price;
             if money <= 0.0 {
                 break;
             }
-            kinds.push(wanted);
-            servers.push(Vec::new());
+            hosts.push(Packed { kind: wanted, servers: Vec::new() });
         }
         Some(pending)
     }
 
-    /// Whether all pending servers have found a place, by way of hosts that are asked for too much.
-    fn anneal(&mut self, attempt: &mut Attempt) -> bool {
-        let problem = self.problem;
-        let Some(columns) = self.shared.columns.get_or_init(|| Columns::of(problem)) else { return false };
-        let hosts: Vec<Packed> = attempt.loads.iter().map(packed).collect();
-        let Some(mut annealing) = Annealing::new(problem, columns, &hosts, &attempt.pending) else {
-            return false;
-        };
-        let (shared, enough, stop, goal) = (self.shared, self.enough, self.stop, attempt.goal);
+    /// The hosts with all pending servers, by way of hosts that are asked for too much.
+    fn anneal(&mut self, part: &mut Part) -> Option<Vec<Packed>> {
+        let mut annealing = Annealing::new(self.problem, &part.after, &part.pending)?;
+        let steps = self.steps * part.after.len() as u64;
+        let mut random = self.random.clone();
         let mut is_over = || {
-            let turns = shared.turns.fetch_add(1, Ordering::Relaxed);
-            let cost = f64::from_bits(shared.cost.load(Ordering::Acquire));
-            goal >= cost || cost <= enough || stop(turns, cost)
+            self.shared.turns.fetch_add(1, Ordering::Relaxed);
+            self.is_over() || self.is_stale(part)
         };
-        annealing.run(&mut self.random, &mut is_over) && {
-            attempt.pending.clear();
-            attempt.loads =
-                annealing.packed().map(|host| loaded(problem, &host, &mut attempt.pending)).collect();
-            attempt.pending.is_empty()
-        }
+        let found = annealing.run(steps, &mut random, &mut is_over);
+        self.random = random;
+        self.steps = if found { STEPS_FIRST } else { (self.steps * 2).min(STEPS_MAX) };
+        found.then(|| annealing.packed().collect())
     }
 
-    /// Whether all pending servers have found a place.
-    fn work(&mut self, attempt: &mut Attempt) -> bool {
+    /// The hosts with all pending servers, by ruin and recreate.
+    fn work(&mut self, part: &mut Part) -> Option<Vec<Packed>> {
+        let mut attempt = self.attempt(part);
         let mut idle = 0;
         let mut fewest = usize::MAX;
         let mut turns = 0;
         while !attempt.pending.is_empty() {
             if turns % TURNS_BLIND == 0 {
                 self.shared.turns.fetch_add(turns.min(TURNS_BLIND), Ordering::Relaxed);
-                if self.is_over() || attempt.goal >= self.cost() || idle > TURNS_IDLE_MAX {
-                    return false;
+                if self.is_over() || idle > TURNS_IDLE_MAX || self.is_stale(part) {
+                    return None;
                 }
             }
-            self.turn(attempt);
+            self.turn(&mut attempt);
             turns += 1;
             idle += 1;
             if attempt.pending.len() < fewest {
                 (fewest, idle) = (attempt.pending.len(), 0);
             }
         }
-        true
+        Some(attempt.loads.iter().map(packed).collect())
+    }
+
+    fn attempt(&self, part: &Part) -> Attempt {
+        let problem = self.problem;
+        let mut pending = part.pending.clone();
+        let placed = part.after.iter().flat_map(|host| &host.servers);
+        let servers: Vec<usize> = placed.chain(&pending).copied().collect();
+        let kinds: Vec<usize> = part.after.iter().map(|host| host.kind).collect();
+        let crowd = Crowd::of(problem, &Needs::of(problem, &servers), &kinds);
+        let mut sizes = vec![0.0; problem.demand().servers()];
+        servers.iter().for_each(|server| sizes[*server] = crowd.size(problem, *server));
+        let loads = part.after.iter().map(|host| loaded(problem, host, &mut pending)).collect();
+        let missed = vec![0; problem.demand().servers()];
+        Attempt { crowd, loads, pending, missed, sizes }
     }
 
     fn turn(&mut self, attempt: &mut Attempt) {
@@ -315,6 +376,13 @@ impl Worker<'_> {
     }
 }
 
+/// Where the part's hosts are in the best, if they all are there as they were, and its servers without a place, too.
+fn places(part: &Part, best: &Packing) -> Option<Vec<usize>> {
+    let still = part.unplaced.iter().all(|server| best.unplaced.contains(server));
+    let place = |host: &Packed| best.hosts.iter().position(|other| other == host);
+    part.before.iter().map(place).collect::<Option<Vec<usize>>>().filter(|_| still)
+}
+
 /// The host with those of its servers that it takes; the others are pending.
 fn loaded(problem: &Problem, host: &Packed, pending: &mut Vec<usize>) -> Load {
     let mut load = Load::empty(problem, host.kind);
@@ -324,7 +392,7 @@ fn loaded(problem: &Problem, host: &Packed, pending: &mut Vec<usize>) -> Load {
     load
 }
 
-fn shuffle(list: &mut [usize], random: &mut impl Rng) {
+fn shuffle<T>(list: &mut [T], random: &mut impl Rng) {
     for last in (1..list.len()).rev() {
         list.swap(last, random.random_range(0..=last));
     }
