@@ -15,9 +15,7 @@
 //! integers: what is said to fit, fits exactly.
 //!
 //! Sources: Panigrahy, Talwar, Uyeda, Wieder, "Heuristics for Vector Bin Packing" (2011) for weighted products as a
-//! measure of fit; Schrimpf and others, "Record Breaking Optimization Results Using the Ruin and Recreate Principle"
-//! (2000), Christiaens, Vanden Berghe, "Slack Induction by String Removals" (2020), and Kirkpatrick, Gelatt, Vecchi,
-//! "Optimization by Simulated Annealing" (1983) for the improvement; Fekete,
+//! measure of fit; Kirkpatrick, Gelatt, Vecchi, "Optimization by Simulated Annealing" (1983) for the improvement; Fekete,
 //! Schepers, "New classes of fast lower bounds for bin packing problems" (2001) for the bound.
 
 mod anneal;
@@ -36,6 +34,7 @@ mod load;
 mod problem;
 mod repair;
 mod settle;
+mod sums;
 
 use crowd::Crowd;
 use load::Load;

@@ -14,19 +14,25 @@
 //!
 //! Source: Kirkpatrick, Gelatt, Vecchi, "Optimization by Simulated Annealing" (1983).
 
+use std::ops::ControlFlow;
+
 use rand::{Rng, RngExt};
 
 use super::{
     Packed, Problem,
-    columns::{Columns, SEGMENT, overloads},
+    columns::{Columns, overloads},
+    sums::{SEGMENT, above_zero, change},
 };
 
-/// What too much is put up with, as a share of a host at one moment: at first, when further moments come in, and at the end.
+/// What too much is put up with, as a share of a host at one moment: at first, when it is warmed up again, and at the end.
 const WARM: f64 = 0.06;
-const LUKEWARM: f64 = 0.001;
+const LUKEWARM: f64 = 0.004;
 const COLD: f64 = 0.000_2;
-/// Share of the steps that are made again when further moments come in.
-const STEPS_AGAIN: f64 = 0.2;
+/// Share of the steps that are made again then.
+const STEPS_AGAIN: f64 = 0.3;
+/// Where no more than this is too much at the end, as a share of a host at one moment, it is warmed up again, so often at most.
+const NEARLY: f64 = 0.05;
+const AGAIN_MAX: u32 = 4;
 /// Steps between two looks at the time and at how warm it is.
 pub(super) const STEPS_BLIND: u64 = 1024;
 /// Share of the steps that move one server; the others exchange two.
@@ -43,6 +49,8 @@ pub(super) struct Annealing<'a> {
     servers: Vec<usize>,
     columns: Columns,
     hosts: Vec<Host>,
+    /// All that is too much.
+    excess: i64,
     /// What the servers of each host need beyond what it has, one host after the other.
     over: Vec<i32>,
     /// Of each server the host, and its place there.
@@ -55,7 +63,7 @@ pub(super) struct Annealing<'a> {
 struct Host {
     kind: usize,
     servers: Vec<usize>,
-    /// All that is too much.
+    /// What is too much here.
     excess: i64,
     /// For each group of servers that stay apart, whether one of it is here.
     groups: Vec<bool>,
@@ -87,6 +95,7 @@ impl<'a> Annealing<'a> {
         let mut annealing = Self {
             problem,
             hosts: hosts.iter().map(empty).collect(),
+            excess: 0,
             over: Vec::new(),
             seats: vec![(0, 0); servers.len()],
             servers,
@@ -118,22 +127,42 @@ impl<'a> Annealing<'a> {
         let may = (0..self.hosts.len()).filter(|to| self.takes(*to, server, None));
         let to = may.min_by_key(|to| harm(*to))?;
         self.sit(server, to);
-        change(&mut self.over, &self.columns, to, (Some(server), None));
-        self.hosts[to].excess = self.measured(to);
+        let there = span(&self.columns, to);
+        change(&mut self.over[there], Some(self.columns.row(server)), None);
+        let after = self.measured(to);
+        self.excess += after - self.hosts[to].excess;
+        self.hosts[to].excess = after;
         Some(())
     }
 
-    /// Whether nothing is too much any more, in about so many steps. `stop` is asked every [`STEPS_BLIND`] of them.
-    pub fn run(&mut self, steps: u64, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
-        if self.hosts.len() < 2 && self.excess() > 0 {
+    /// Whether nothing is too much any more, in about so many steps, and as warm at first as that share of the warmest.
+    /// `stop` is asked every [`STEPS_BLIND`] of them.
+    pub fn run(
+        &mut self,
+        steps: u64,
+        warmth: f64,
+        random: &mut impl Rng,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        if self.hosts.len() < 2 && self.excess > 0 {
             return false;
         }
-        let (mut warm, mut left) = (WARM, steps);
-        while self.cool(warm, left, random, stop) {
-            let more = self.packed().flat_map(|host| overloads(self.problem, &host)).collect();
-            let Some(columns) = self.columns.with(self.problem, &self.servers, more) else { return true };
-            self.columns = columns;
-            self.measure();
+        let (mut warm, mut left, mut again) = ((WARM * warmth).clamp(LUKEWARM, WARM), steps, 0);
+        while self.cool(warm, left, random, stop).is_continue() {
+            if self.excess > 0 {
+                again += 1;
+                if again > AGAIN_MAX || self.excess as f64 > self.columns.host * NEARLY {
+                    return false;
+                }
+            } else {
+                let hosts = self.packed();
+                let more: Vec<_> = hosts.flat_map(|host| overloads(self.problem, &host)).collect();
+                if !self.columns.add(self.problem, &self.servers, &more) {
+                    return true;
+                }
+                self.measure();
+                again = 0;
+            }
             (warm, left) = (LUKEWARM, (steps as f64 * STEPS_AGAIN) as u64);
         }
         false
@@ -144,25 +173,28 @@ impl<'a> Annealing<'a> {
         self.hosts.iter().map(move |host| Packed { kind: host.kind, servers: servers(host) })
     }
 
-    fn excess(&self) -> i64 {
-        self.hosts.iter().map(|host| host.excess).sum()
-    }
-
-    /// Whether nothing is too much at the moments that are looked at.
-    fn cool(&mut self, warm: f64, steps: u64, random: &mut impl Rng, stop: &mut dyn FnMut() -> bool) -> bool {
+    /// So many steps, or until nothing is too much at the moments that are looked at. Breaks if it was stopped.
+    fn cool(
+        &mut self,
+        warm: f64,
+        steps: u64,
+        random: &mut impl Rng,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
         for begun in (0..steps).step_by(STEPS_BLIND as usize) {
             let heat = self.columns.host * warm * (COLD / warm).powf(begun as f64 / steps as f64);
             for _ in 0..STEPS_BLIND {
                 self.step(heat, random);
-            }
-            if self.excess() == 0 {
-                return true;
+                // At the next moment it may be too much again.
+                if self.excess == 0 {
+                    return ControlFlow::Continue(());
+                }
             }
             if stop() {
-                return false;
+                return ControlFlow::Break(());
             }
         }
-        self.excess() == 0
+        ControlFlow::Continue(())
     }
 
     /// Tries to move one server, or to exchange two.
@@ -179,12 +211,14 @@ impl<'a> Annealing<'a> {
         let given = there[random.random_range(0..there.len())];
         // What is put up with: as in nature, the less the more often.
         let put_up = -heat * random.random::<f64>().max(f64::MIN_POSITIVE).ln();
-        if random.random_bool(MOVED) {
-            let to = random.random_range(0..self.hosts.len());
-            self.try_step(given, None, to, put_up as i64);
-        } else if let Some(taken) = self.alike(given, random) {
-            self.try_step(given, Some(taken), self.seats[taken].0, put_up as i64);
-        }
+        let (taken, to) = match random.random_bool(MOVED) {
+            true => (None, random.random_range(0..self.hosts.len())),
+            false => match self.alike(given, random) {
+                Some(taken) => (Some(taken), self.seats[taken].0),
+                None => return,
+            },
+        };
+        self.try_step(given, taken, to, put_up as i64);
     }
 
     /// Another server that is a little larger or smaller.
@@ -214,8 +248,10 @@ impl<'a> Annealing<'a> {
             self.sit(taken, from);
         }
         self.sit(given, to);
-        change(&mut self.over, &self.columns, from, (taken, Some(given)));
-        change(&mut self.over, &self.columns, to, (Some(given), taken));
+        let (comes, goes) = (self.columns.row(given), taken.map(|taken| self.columns.row(taken)));
+        change(&mut self.over[span(&self.columns, from)], goes, Some(comes));
+        change(&mut self.over[span(&self.columns, to)], Some(comes), goes);
+        self.excess += here + there - self.hosts[from].excess - self.hosts[to].excess;
         (self.hosts[from].excess, self.hosts[to].excess) = (here, there);
     }
 
@@ -254,10 +290,11 @@ impl<'a> Annealing<'a> {
         for at in 0..self.hosts.len() {
             self.over.extend(self.columns.empty(self.hosts[at].kind));
             for server in &self.hosts[at].servers {
-                change(&mut self.over, &self.columns, at, (Some(*server), None));
+                change(&mut self.over[span(&self.columns, at)], Some(self.columns.row(*server)), None);
             }
             self.hosts[at].excess = self.measured(at);
         }
+        self.excess = self.hosts.iter().map(|host| host.excess).sum();
     }
 
     fn measured(&self, host: usize) -> i64 {
@@ -266,49 +303,13 @@ impl<'a> Annealing<'a> {
 
     /// What would be too much on a host if one server came and another went; `None` if that is more than the limit.
     fn sum(&self, host: usize, limit: i64, (comes, goes): Change<'_>) -> Option<i64> {
-        let over = &self.over[span(&self.columns, host)];
-        let mut sum = 0;
-        for at in (0..over.len()).step_by(SEGMENT) {
-            let over = segment(over, at);
-            let too_much = match (comes.map(|row| segment(row, at)), goes.map(|row| segment(row, at))) {
-                (None, None) => total(|at| over[at]),
-                (Some(a), None) => total(|at| over[at] + a[at]),
-                (None, Some(b)) => total(|at| over[at] - b[at]),
-                (Some(a), Some(b)) => total(|at| over[at] + a[at] - b[at]),
-            };
-            sum += i64::from(too_much);
-            if sum > limit {
-                return None;
-            }
-        }
-        Some(sum)
+        above_zero(&self.over[span(&self.columns, host)], comes, goes, limit)
     }
 }
 
+/// The columns of a host.
 fn span(columns: &Columns, host: usize) -> std::ops::Range<usize> {
     host * columns.width()..(host + 1) * columns.width()
-}
-
-/// Servers that come to a host and go.
-fn change(over: &mut [i32], columns: &Columns, host: usize, (comes, goes): (Option<usize>, Option<usize>)) {
-    let over = &mut over[span(columns, host)];
-    if let Some(server) = comes {
-        over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over += value);
-    }
-    if let Some(server) = goes {
-        over.iter_mut().zip(columns.row(server)).for_each(|(over, value)| *over -= value);
-    }
-}
-
-#[inline(always)]
-fn segment(row: &[i32], at: usize) -> &[i32; SEGMENT] {
-    row[at..at + SEGMENT].try_into().expect("rows are whole segments")
-}
-
-/// Of a segment, whose sums fit.
-#[inline(always)]
-fn total(over: impl Fn(usize) -> i32) -> i32 {
-    (0..SEGMENT).map(|at| over(at).max(0)).sum()
 }
 
 #[cfg(test)]
@@ -334,7 +335,8 @@ mod tests {
             left = left.saturating_sub(1);
             left == 0
         };
-        let done = annealing.run(u64::from(looks) * STEPS_BLIND, &mut SmallRng::seed_from_u64(1), &mut stop);
+        let done =
+            annealing.run(u64::from(looks) * STEPS_BLIND, 1.0, &mut SmallRng::seed_from_u64(1), &mut stop);
         done.then(|| annealing.packed().collect())
     }
 

@@ -1,19 +1,21 @@
 //! Demand at the moments that matter, as small numbers side by side: they are looked at by the billion.
 
-use super::{Packed, Problem};
+use std::collections::HashSet;
 
-/// Columns that are summed before somebody asks whether that is enough.
-pub(super) const SEGMENT: usize = 32;
+use super::{Packed, Problem, demand::BLOCK, sums::SEGMENT};
+
 /// All servers together stay below this at each moment, so that sums over a segment fit 32 bits.
 const TOTAL_BITS: u32 = 25;
-/// Moments that are looked at from the beginning.
+/// Moments that are looked at from the beginning, and the blocks that they are chosen from.
 const FIRST: usize = 256;
+const BLOCKS_FIRST: usize = 64;
 
 /// A moment of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
     dimension: usize,
-    bin: usize,
+    /// In a row of the demand.
+    at: usize,
 }
 
 /// What some servers need and what kinds of hosts have, at some moments. A host counts the same in each dimension: numbers are
@@ -27,7 +29,7 @@ pub(super) struct Columns {
     rows: Vec<i32>,
     /// For each kind what is free on an empty host, below zero.
     empty: Vec<Vec<i32>>,
-    /// What the largest host has, about.
+    /// What the largest host has of what is the scarcest.
     pub host: f64,
 }
 
@@ -35,72 +37,73 @@ impl Columns {
     /// The moments at which so many hosts are the most likely to be asked for too much by these servers, the scarcest first.
     pub fn of(problem: &Problem, servers: &[usize], hosts: usize) -> Self {
         let demand = problem.demand();
-        let mut ratio = 1;
-        let mut scarce: Vec<(f64, Place)> = Vec::new();
+        let mut sums = vec![Sum::default(); demand.row_blocks()];
+        for server in servers {
+            sums.iter_mut().zip(demand.row_peaks(*server)).for_each(|(sum, peak)| sum.add(*peak));
+        }
+        let (mut ratio, mut scarce) = (1, Vec::new());
         for dimension in 0..demand.dimensions() {
-            let capacities = problem.kinds().iter().map(|kind| u64::from(kind.capacity[dimension]));
-            let (least, most) = capacities.fold((u64::MAX, 0), |(a, b), c| (a.min(c), b.max(c)));
-            let mut sums = vec![(0u64, 0f64); demand.bins(dimension)];
-            for server in servers {
-                for (sum, value) in sums.iter_mut().zip(demand.of(*server, dimension)) {
-                    sum.0 += u64::from(*value);
-                    sum.1 += f64::from(*value).powi(2);
+            let (least, most) = sizes(problem, dimension);
+            for block in demand.blocks(dimension) {
+                ratio = ratio.max(sums[block].all / most.max(1) + 1);
+                // All servers together fit one host otherwise.
+                if sums[block].all > least {
+                    scarce.push((sums[block].scarcity(hosts, most), dimension, block));
                 }
             }
-            let full = sums.iter().map(|sum| sum.0).max().unwrap_or(0);
-            ratio = ratio.max(full / most.max(1) + 1);
-            // Mean and standard deviation of a host's load, if servers were dealt out blindly.
-            let scarcity = |sum: &(u64, f64)| {
-                let hosts = hosts.max(1) as f64;
-                (sum.0 as f64 / hosts + (sum.1 / hosts).sqrt()) / (most.max(1) as f64)
-            };
-            // All servers together fit one host otherwise.
-            let too_much = sums.iter().enumerate().filter(|(_, sum)| sum.0 > least);
-            scarce.extend(too_much.map(|(bin, sum)| (scarcity(sum), Place { dimension, bin })));
         }
-        scarce.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let places: Vec<Place> = scarce.into_iter().take(FIRST).map(|(_, place)| place).collect();
+        scarce.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+        scarce.truncate(BLOCKS_FIRST);
+        let bins = scarce.into_iter().flat_map(|(_, dimension, block)| {
+            let (_, most) = sizes(problem, dimension);
+            let mut sums = [Sum::default(); BLOCK];
+            for server in servers {
+                sums.iter_mut().zip(values(problem, *server, block)).for_each(|(sum, value)| sum.add(*value));
+            }
+            let scarcity = sums.map(|sum| sum.scarcity(hosts, most));
+            (0..BLOCK).map(move |at| (scarcity[at], Place { dimension, at: block * BLOCK + at }))
+        });
+        let mut bins: Vec<(f64, Place)> = bins.collect();
+        bins.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let places: Vec<Place> = bins.into_iter().take(FIRST).map(|(_, place)| place).collect();
         // Needs are rounded up: one unit for each server comes on top.
         let spare = (ratio + servers.len() as u64 / (1 << 12)).ilog2() + 1;
         let bits = TOTAL_BITS.saturating_sub(spare + 1) as i32;
-        let shift = |dimension: usize| {
-            let most = problem.kinds().iter().map(|kind| kind.capacity[dimension]).max().unwrap_or(0);
-            bits - (32 - most.leading_zeros() as i32)
-        };
-        let shifts = (0..demand.dimensions()).map(shift).collect();
-        Self::at(problem, servers, places, shifts, f64::from(1u32 << bits))
+        let shift =
+            |dimension: usize| bits - (u64::BITS - sizes(problem, dimension).1.leading_zeros()) as i32;
+        let shifts: Vec<i32> = (0..demand.dimensions()).map(shift).collect();
+        let empty = vec![Vec::new(); problem.kinds().len()];
+        let mut columns = Self { places: Vec::new(), shifts, width: 0, rows: Vec::new(), empty, host: 1.0 };
+        columns.add(problem, servers, &places);
+        let largest = columns.empty.iter().filter_map(|row| row.first()).map(|free| -free).max();
+        columns.host = f64::from(largest.unwrap_or(1).max(1));
+        columns
     }
 
-    fn at(problem: &Problem, servers: &[usize], places: Vec<Place>, shifts: Vec<i32>, host: f64) -> Self {
-        let width = places.len().next_multiple_of(SEGMENT);
+    /// Looks at further moments, too. `false` if all of them are known.
+    pub fn add(&mut self, problem: &Problem, servers: &[usize], more: &[Place]) -> bool {
+        let known = self.places.len();
+        let mut seen: HashSet<Place> = self.places.iter().copied().collect();
+        self.places.extend(more.iter().filter(|place| seen.insert(**place)));
+        let new = &self.places[known..];
+        let width = self.places.len().next_multiple_of(SEGMENT);
         let mut rows = Vec::with_capacity(width * servers.len());
         for (at, server) in servers.iter().enumerate() {
-            let need = |place: &Place| {
-                let value = problem.demand().of(*server, place.dimension)[place.bin];
-                shifted(value, shifts[place.dimension], true)
-            };
-            rows.extend(places.iter().map(need));
+            let needs = problem.demand().row(*server);
+            rows.extend_from_slice(&self.row(at)[..known]);
+            rows.extend(new.iter().map(|place| shifted(needs[place.at], self.shifts[place.dimension], true)));
             rows.resize((at + 1) * width, 0);
         }
-        let empty = |kind: &super::Kind| {
-            let free =
-                |place: &Place| -shifted(kind.capacity[place.dimension], shifts[place.dimension], false);
-            let mut row: Vec<i32> = places.iter().map(free).collect();
+        for (kind, row) in problem.kinds().iter().zip(&mut self.empty) {
+            row.truncate(known);
+            let size =
+                |place: &Place| shifted(kind.capacity[place.dimension], self.shifts[place.dimension], false);
+            row.extend(new.iter().map(|place| -size(place)));
             row.resize(width, 0);
-            row
-        };
-        let empty = problem.kinds().iter().map(empty).collect();
-        Self { places, shifts, width, rows, empty, host }
-    }
-
-    /// The same with further moments. `None` if all of them are known.
-    pub fn with(&self, problem: &Problem, servers: &[usize], more: Vec<Place>) -> Option<Self> {
-        let mut places = self.places.clone();
-        places.extend(more);
-        let mut known = std::collections::HashSet::new();
-        places.retain(|place| known.insert(*place));
-        (places.len() > self.places.len())
-            .then(|| Self::at(problem, servers, places, self.shifts.clone(), self.host))
+        }
+        let is_more = !new.is_empty();
+        (self.rows, self.width) = (rows, width);
+        is_more
     }
 
     pub fn width(&self) -> usize {
@@ -129,15 +132,57 @@ fn shifted(value: u32, bits: i32, up: bool) -> i32 {
     i32::try_from(shifted).unwrap_or(i32::MAX >> 4)
 }
 
+/// What servers need together.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    all: u64,
+    squares: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: u32) {
+        self.all += u64::from(value);
+        self.squares += f64::from(value).powi(2);
+    }
+
+    /// Mean and standard deviation of a host's load, if servers were dealt out blindly, as a share of what a host has.
+    fn scarcity(&self, hosts: usize, host: u64) -> f64 {
+        let hosts = hosts.max(1) as f64;
+        (self.all as f64 / hosts + (self.squares / hosts).sqrt()) / host.max(1) as f64
+    }
+}
+
+/// What the smallest and the largest kind of host has.
+fn sizes(problem: &Problem, dimension: usize) -> (u64, u64) {
+    let capacities = problem.kinds().iter().map(|kind| u64::from(kind.capacity[dimension]));
+    capacities.fold((u64::MAX, 0), |(least, most), size| (least.min(size), most.max(size)))
+}
+
+fn values(problem: &Problem, server: usize, block: usize) -> &[u32] {
+    &problem.demand().row(server)[block * BLOCK..(block + 1) * BLOCK]
+}
+
 /// The moments at which a host is asked for more than it has.
 pub(super) fn overloads(problem: &Problem, host: &Packed) -> Vec<Place> {
     let demand = problem.demand();
+    let mut peaks = vec![0u64; demand.row_blocks()];
+    for server in &host.servers {
+        peaks.iter_mut().zip(demand.row_peaks(*server)).for_each(|(sum, peak)| *sum += u64::from(*peak));
+    }
     let mut found = Vec::new();
     for dimension in 0..demand.dimensions() {
         let most = u64::from(problem.kinds()[host.kind].capacity[dimension]);
-        let sums = demand.sum(host.servers.iter().copied(), dimension);
-        let over = sums.iter().enumerate().filter(|(_, sum)| **sum > most);
-        found.extend(over.map(|(bin, _)| Place { dimension, bin }));
+        let blocks = demand.blocks(dimension);
+        // The sum of peaks is never less than the peak of the sum.
+        for block in blocks.clone().filter(|block| peaks[*block] > most) {
+            let mut sums = [0u64; BLOCK];
+            for server in &host.servers {
+                let values = values(problem, *server, block);
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += u64::from(*value));
+            }
+            let over = sums.iter().enumerate().filter(|(_, sum)| **sum > most);
+            found.extend(over.map(|(at, _)| Place { dimension, at: block * BLOCK + at }));
+        }
     }
     found
 }

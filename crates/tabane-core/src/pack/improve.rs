@@ -1,14 +1,13 @@
-//! Fewer or cheaper hosts, by ruin and recreate, and by annealing.
+//! Fewer or cheaper hosts, by annealing.
 //!
 //! ```text
-//!  best ──► give up hosts, or exchange them for cheaper ones ──► servers are pending
-//!   ▲                                                                 │  ruin: take some servers off a few hosts
-//!   │                                                                 │  recreate: place them and the pending ones anew
-//!   └── none is pending: a better packing ◄───────────────────────────┘  keep it unless more is pending than before
+//!  best ──► some hosts ──► give up one, or exchange some for cheaper ones ──► servers are pending
+//!   ▲                                                                             │
+//!   └── a better packing, if those hosts are still as they were ◄── anneal: all have a place
 //! ```
 //!
-//! Places for the pending are found by [`super::anneal`], too. Of many hosts only some are looked at each time. Several
-//! workers do it side by side, each with hosts of its own where there are enough, from the best that any of them has found.
+//! An annealing is short at first, and longer the more often nothing was found. Several workers do it side by side, each with
+//! hosts of its own where there are enough.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -17,32 +16,25 @@ use std::sync::{
 
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Crowd, Load, Packed, Packing, Problem, anneal::Annealing, construct::packed, crowd::Needs};
+use super::{Packed, Packing, Problem, anneal::Annealing};
 
 /// Hosts that are looked at together at most.
 const HOSTS_TOGETHER: usize = 48;
-/// Steps of an annealing for each of its hosts at first; after each one that found nothing twice as many, up to a number.
-const STEPS_FIRST: u64 = 250_000;
-const STEPS_MAX: u64 = 16_000_000;
-/// Hosts that are ruined in a turn at most.
-const HOSTS_RUINED_MAX: usize = 3;
-/// Servers that are taken off one of them at most.
-const SERVERS_TAKEN_MAX: usize = 10;
+/// Steps of an annealing for each of its hosts, at first, and those with which it begins as warm as it gets.
+const STEPS_FIRST: u64 = 25_000;
+const STEPS_MANY: u64 = 1_600_000;
+/// How much longer it gets after each one that found nothing: before that, if it was of all hosts, and after it.
+const LONGER: f64 = 4.0;
+const LONGER_LATER: f64 = 1.25;
 /// Hosts that are given up at once at most, where there are kinds to choose from.
 const HOSTS_EXCHANGED_MAX: usize = 4;
 /// Hosts of which one is given up.
 const HOSTS_DRAWN: usize = 3;
-/// One in so many hosts is overlooked when a server is placed, so that turns differ.
-const OVERLOOKED: u32 = 50;
-/// Turns without one more server placed, after which another host is given up instead.
-const TURNS_IDLE_MAX: u64 = 60_000;
-/// Turns between two looks at what the others have found.
-const TURNS_BLIND: u64 = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub packing: Packing,
-    /// Ruins and recreations, and about a thousand steps of annealing each, of all workers.
+    /// About a thousand steps of annealing each, of all workers.
     pub turns: u64,
 }
 
@@ -115,31 +107,31 @@ struct Part {
     /// Hosts as they shall be, and servers that need a place on them.
     after: Vec<Packed>,
     pending: Vec<usize>,
+    /// Of all hosts.
+    share: f64,
     /// When the best was looked at.
     found: u64,
 }
 
-/// A packing of a part that is being made.
-struct Attempt {
-    crowd: Crowd,
-    loads: Vec<Load>,
-    pending: Vec<usize>,
-    /// How often a server was left over: those come first.
-    missed: Vec<u32>,
-    sizes: Vec<f32>,
-}
-
 impl Worker<'_> {
-    /// Both ways in turn: each succeeds where the other does not.
     fn run(mut self) {
-        let mut anneals = self.share.0 % 2 == 1;
         while !self.is_over() {
             let Some(mut part) = self.part() else { return };
-            let hosts = if anneals { self.anneal(&mut part) } else { self.work(&mut part) };
+            let hosts = self.anneal(&mut part);
+            self.steps = self.steps_after(&part, hosts.is_some());
             if let Some(hosts) = hosts {
                 self.publish(&part, hosts);
             }
-            anneals = !anneals;
+        }
+    }
+
+    /// Of the next annealing. Where there are several parts, others of them come before much longer ones.
+    fn steps_after(&self, part: &Part, found: bool) -> u64 {
+        let longer = |factor: f64| (self.steps as f64 * factor) as u64;
+        match found {
+            true => (self.steps / 2).max(STEPS_FIRST),
+            false if self.steps < STEPS_MANY => longer(1.0 + (LONGER - 1.0) * part.share),
+            false => longer(LONGER_LATER),
         }
     }
 
@@ -192,9 +184,15 @@ impl Worker<'_> {
         let problem = self.problem;
         let found = self.shared.found.load(Ordering::Acquire);
         let best = self.shared.best.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let unplaced: Vec<usize> =
+        let mut unplaced: Vec<usize> =
             best.unplaced.iter().copied().filter(|server| problem.fits_any(*server)).collect();
+        if !unplaced.is_empty() {
+            // Perhaps there is no place for all.
+            shuffle(&mut unplaced, &mut self.random);
+            unplaced.truncate(self.random.random_range(1..=unplaced.len()));
+        }
         let (before, others) = self.some(best.hosts);
+        let share = before.len() as f64 / (before.len() + others.len()).max(1) as f64;
         let mut after = before.clone();
         let mut pending = unplaced.clone();
         if pending.is_empty() {
@@ -202,7 +200,7 @@ impl Worker<'_> {
             others.iter().for_each(|host| used[host.kind] += 1);
             pending = self.change(&mut after, &used)?;
         }
-        Some(Part { before, unplaced, after, pending, found })
+        Some(Part { before, unplaced, after, pending, share, found })
     }
 
     /// Hosts for a part, and all others: those of which this worker has the first server, as far as there are enough.
@@ -252,127 +250,21 @@ impl Worker<'_> {
         Some(pending)
     }
 
-    /// The hosts with all pending servers, by way of hosts that are asked for too much.
+    /// The hosts with all pending servers on them, if there is a way.
     fn anneal(&mut self, part: &mut Part) -> Option<Vec<Packed>> {
+        // Those that come to nothing count, too.
+        self.shared.turns.fetch_add(1, Ordering::Relaxed);
         let mut annealing = Annealing::new(self.problem, &part.after, &part.pending)?;
         let steps = self.steps * part.after.len() as u64;
+        let warmth = self.steps as f64 / STEPS_MANY as f64;
         let mut random = self.random.clone();
         let mut is_over = || {
             self.shared.turns.fetch_add(1, Ordering::Relaxed);
             self.is_over() || self.is_stale(part)
         };
-        let found = annealing.run(steps, &mut random, &mut is_over);
+        let found = annealing.run(steps, warmth, &mut random, &mut is_over);
         self.random = random;
-        self.steps = if found { STEPS_FIRST } else { (self.steps * 2).min(STEPS_MAX) };
         found.then(|| annealing.packed().collect())
-    }
-
-    /// The hosts with all pending servers, by ruin and recreate.
-    fn work(&mut self, part: &mut Part) -> Option<Vec<Packed>> {
-        let mut attempt = self.attempt(part);
-        let mut idle = 0;
-        let mut fewest = usize::MAX;
-        let mut turns = 0;
-        while !attempt.pending.is_empty() {
-            if turns % TURNS_BLIND == 0 {
-                self.shared.turns.fetch_add(turns.min(TURNS_BLIND), Ordering::Relaxed);
-                if self.is_over() || idle > TURNS_IDLE_MAX || self.is_stale(part) {
-                    return None;
-                }
-            }
-            self.turn(&mut attempt);
-            turns += 1;
-            idle += 1;
-            if attempt.pending.len() < fewest {
-                (fewest, idle) = (attempt.pending.len(), 0);
-            }
-        }
-        Some(attempt.loads.iter().map(packed).collect())
-    }
-
-    fn attempt(&self, part: &Part) -> Attempt {
-        let problem = self.problem;
-        let mut pending = part.pending.clone();
-        let placed = part.after.iter().flat_map(|host| &host.servers);
-        let servers: Vec<usize> = placed.chain(&pending).copied().collect();
-        let kinds: Vec<usize> = part.after.iter().map(|host| host.kind).collect();
-        let crowd = Crowd::of(problem, &Needs::of(problem, &servers), &kinds);
-        let mut sizes = vec![0.0; problem.demand().servers()];
-        servers.iter().for_each(|server| sizes[*server] = crowd.size(problem, *server));
-        let loads = part.after.iter().map(|host| loaded(problem, host, &mut pending)).collect();
-        let missed = vec![0; problem.demand().servers()];
-        Attempt { crowd, loads, pending, missed, sizes }
-    }
-
-    fn turn(&mut self, attempt: &mut Attempt) {
-        let problem = self.problem;
-        let mut kept: Vec<(usize, Load)> = Vec::new();
-        let mut queue = attempt.pending.clone();
-        for _ in 0..self.random.random_range(1..=HOSTS_RUINED_MAX) {
-            if attempt.loads.is_empty() {
-                break;
-            }
-            let host = self.random.random_range(0..attempt.loads.len());
-            if kept.iter().any(|(known, _)| *known == host) {
-                continue;
-            }
-            kept.push((host, attempt.loads[host].clone()));
-            let load = &mut attempt.loads[host];
-            for _ in 0..self.random.random_range(1..=SERVERS_TAKEN_MAX).min(load.servers.len()) {
-                let at = self.random.random_range(0..load.servers.len());
-                queue.push(load.take(problem, at));
-            }
-        }
-        self.order(attempt, &mut queue);
-        let tight = self.random.random_bool(0.5);
-        let mut left = Vec::new();
-        for server in queue {
-            match self.place(attempt, server, tight) {
-                Some(host) => {
-                    if !kept.iter().any(|(known, _)| *known == host) {
-                        kept.push((host, attempt.loads[host].clone()));
-                    }
-                    attempt.loads[host].add(problem, server);
-                }
-                None => left.push(server),
-            }
-        }
-        let misses =
-            |servers: &[usize]| servers.iter().map(|s| u64::from(attempt.missed[*s]) + 1).sum::<u64>();
-        if left.len() < attempt.pending.len() || misses(&left) <= misses(&attempt.pending) {
-            attempt.pending = left;
-        } else {
-            left.iter().for_each(|server| attempt.missed[*server] += 1);
-            kept.into_iter().for_each(|(host, load)| attempt.loads[host] = load);
-        }
-    }
-
-    /// In one of several orders, since each finds what the others overlook.
-    fn order(&mut self, attempt: &Attempt, queue: &mut [usize]) {
-        let size = |server: &usize| attempt.sizes[*server];
-        match self.random.random_range(0..3) {
-            0 => shuffle(queue, &mut self.random),
-            1 => queue.sort_by(|a, b| size(b).total_cmp(&size(a))),
-            _ => queue.sort_by(|a, b| {
-                attempt.missed[*b].cmp(&attempt.missed[*a]).then(size(b).total_cmp(&size(a)))
-            }),
-        }
-    }
-
-    /// The host whose moments meet the server's the least, or, where it is to be tight, the most.
-    fn place(&mut self, attempt: &Attempt, server: usize, tight: bool) -> Option<usize> {
-        let mut best: Option<(f32, usize)> = None;
-        for (at, load) in attempt.loads.iter().enumerate() {
-            if load.rejects(self.problem, server) || self.random.random_ratio(1, OVERLOOKED) {
-                continue;
-            }
-            let friction = attempt.crowd.friction(self.problem, load, server);
-            let friction = if tight { -friction } else { friction };
-            if best.is_none_or(|(least, _)| friction < least) && load.takes(self.problem, server) {
-                best = Some((friction, at));
-            }
-        }
-        best.map(|(_, at)| at)
     }
 }
 
@@ -381,15 +273,6 @@ fn places(part: &Part, best: &Packing) -> Option<Vec<usize>> {
     let still = part.unplaced.iter().all(|server| best.unplaced.contains(server));
     let place = |host: &Packed| best.hosts.iter().position(|other| other == host);
     part.before.iter().map(place).collect::<Option<Vec<usize>>>().filter(|_| still)
-}
-
-/// The host with those of its servers that it takes; the others are pending.
-fn loaded(problem: &Problem, host: &Packed, pending: &mut Vec<usize>) -> Load {
-    let mut load = Load::empty(problem, host.kind);
-    for server in &host.servers {
-        if load.takes(problem, *server) { load.add(problem, *server) } else { pending.push(*server) }
-    }
-    load
 }
 
 fn shuffle<T>(list: &mut [T], random: &mut impl Rng) {
