@@ -21,7 +21,7 @@ use rand::{Rng, RngExt};
 use super::{
     Packed, Problem,
     columns::{Columns, overloads},
-    sums::{SEGMENT, above_zero, change},
+    sums::{above_zero, change},
 };
 
 /// What too much is put up with, as a share of a host at one moment: at first, when it is warmed up again, and at the end.
@@ -35,6 +35,8 @@ const NEARLY: f64 = 0.05;
 const AGAIN_MAX: u32 = 4;
 /// Steps between two looks at the time and at how warm it is.
 pub(super) const STEPS_BLIND: u64 = 1024;
+/// Columns by which servers are large or small.
+const SCARCEST: usize = 64;
 /// Share of the steps that move one server; the others exchange two.
 const MOVED: f64 = 0.5;
 /// Share of the steps that begin with a host that is asked for too much.
@@ -79,7 +81,7 @@ impl<'a> Annealing<'a> {
         let servers: Vec<usize> = placed.chain(pending).copied().collect();
         let columns = Columns::of(problem, &servers, hosts.len());
         let size = |server: &usize| {
-            let scarcest = columns.row(*server).iter().take(2 * SEGMENT);
+            let scarcest = columns.row(*server).iter().take(SCARCEST);
             scarcest.map(|value| i64::from(*value)).sum::<i64>()
         };
         let mut sized: Vec<usize> = (0..servers.len()).collect();
@@ -118,11 +120,15 @@ impl<'a> Annealing<'a> {
         Some(annealing)
     }
 
-    /// Where it does the least harm; among such hosts where the fewest are.
+    /// Where it does the least harm; among such hosts where the most is left of what is the scarcest.
     fn put(&mut self, server: usize) -> Option<()> {
+        let scarcest = |to: usize| {
+            let over = self.over[span(&self.columns, to)].iter().take(SCARCEST);
+            over.map(|over| i64::from(*over)).sum::<i64>()
+        };
         let harm = |to: usize| {
             let after = self.sum(to, i64::MAX, (Some(self.columns.row(server)), None));
-            (after.unwrap_or(i64::MAX).saturating_sub(self.hosts[to].excess), self.hosts[to].servers.len())
+            (after.unwrap_or(i64::MAX).saturating_sub(self.hosts[to].excess), scarcest(to))
         };
         let may = (0..self.hosts.len()).filter(|to| self.takes(*to, server, None));
         let to = may.min_by_key(|to| harm(*to))?;

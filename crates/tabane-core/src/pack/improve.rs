@@ -113,7 +113,7 @@ struct Part {
     found: u64,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     fn run(mut self) {
         while !self.is_over() {
             let Some(mut part) = self.part() else { return };
@@ -250,11 +250,25 @@ impl Worker<'_> {
         Some(pending)
     }
 
+    /// All servers pending: it never gets so warm that large ones would leave each other, and they may sit where they cannot
+    /// stay.
+    fn dealt_anew(&self, part: &Part) -> Option<Annealing<'a>> {
+        if self.steps < STEPS_MANY {
+            return None;
+        }
+        let hosts: Vec<Packed> =
+            part.after.iter().map(|host| Packed { kind: host.kind, servers: Vec::new() }).collect();
+        let placed = part.after.iter().flat_map(|host| &host.servers);
+        let all: Vec<usize> = placed.chain(&part.pending).copied().collect();
+        Annealing::new(self.problem, &hosts, &all)
+    }
+
     /// The hosts with all pending servers on them, if there is a way.
     fn anneal(&mut self, part: &mut Part) -> Option<Vec<Packed>> {
         // Those that come to nothing count, too.
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
-        let mut annealing = Annealing::new(self.problem, &part.after, &part.pending)?;
+        let mut annealing =
+            self.dealt_anew(part).or_else(|| Annealing::new(self.problem, &part.after, &part.pending))?;
         let steps = self.steps * part.after.len() as u64;
         let warmth = self.steps as f64 / STEPS_MANY as f64;
         let mut random = self.random.clone();
