@@ -26,7 +26,7 @@ use super::{
 
 /// What too much is put up with, as a share of a host at one moment: at first, when it is warmed up again, and at the end.
 const WARM: f64 = 0.06;
-const LUKEWARM: f64 = 0.004;
+const LUKEWARM: f64 = 0.001;
 const COLD: f64 = 0.000_2;
 /// Share of the steps that are made again then.
 const STEPS_AGAIN: f64 = 0.3;
