@@ -174,6 +174,10 @@ impl<'a> Annealing<'a> {
         false
     }
 
+    pub fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
     pub fn packed(&self) -> impl Iterator<Item = Packed> {
         let servers = |host: &Host| host.servers.iter().map(|server| self.servers[*server]).collect();
         self.hosts.iter().map(move |host| Packed { kind: host.kind, servers: servers(host) })

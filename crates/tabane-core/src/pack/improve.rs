@@ -20,9 +20,14 @@ use super::{Packed, Packing, Problem, anneal::Annealing};
 
 /// Hosts that are looked at together at most.
 const HOSTS_TOGETHER: usize = 48;
+/// Share of the parts that are of a worker's own hosts.
+const PARTS_OWN: f64 = 0.75;
 /// Steps of an annealing for each of its hosts, at first, and those with which it begins as warm as it gets.
 const STEPS_FIRST: u64 = 25_000;
 const STEPS_MANY: u64 = 1_600_000;
+const STEPS_MOST: u64 = 1 << 32;
+/// Few servers have few ways to be placed: most steps for each pair of them.
+const STEPS_PAIR: u64 = 200;
 /// How much longer it gets after each one that found nothing: before that, if it was of all hosts, and after it.
 const LONGER: f64 = 4.0;
 const LONGER_LATER: f64 = 1.25;
@@ -131,7 +136,7 @@ impl<'a> Worker<'a> {
         match found {
             true => (self.steps / 2).max(STEPS_FIRST),
             false if self.steps < STEPS_MANY => longer(1.0 + (LONGER - 1.0) * part.share),
-            false => longer(LONGER_LATER),
+            false => longer(LONGER_LATER).min(STEPS_MOST),
         }
     }
 
@@ -198,12 +203,17 @@ impl<'a> Worker<'a> {
         if pending.is_empty() {
             let mut used = vec![0; problem.kinds().len()];
             others.iter().for_each(|host| used[host.kind] += 1);
-            pending = self.change(&mut after, &used)?;
+            // Hosts that cost nothing are not given up; those of another part may cost something.
+            pending = match self.change(&mut after, &used) {
+                None if others.is_empty() => return None,
+                pending => pending.unwrap_or_default(),
+            };
         }
         Some(Part { before, unplaced, after, pending, share, found })
     }
 
-    /// Hosts for a part, and all others: those of which this worker has the first server, as far as there are enough.
+    /// Hosts for a part, and all others: mostly those of which this worker has the first server, as far as there are enough;
+    /// now and then any, since two that belong together may be of two workers.
     fn some(&mut self, mut hosts: Vec<Packed>) -> (Vec<Packed>, Vec<Packed>) {
         if hosts.len() <= HOSTS_TOGETHER {
             return (hosts, Vec::new());
@@ -211,7 +221,9 @@ impl<'a> Worker<'a> {
         shuffle(&mut hosts, &mut self.random);
         let (worker, workers) = self.share;
         let own = |host: &Packed| host.servers.first().is_some_and(|server| server % workers == worker);
-        hosts.sort_by_key(|host| !own(host));
+        if self.random.random_bool(PARTS_OWN) {
+            hosts.sort_by_key(|host| !own(host));
+        }
         let others = hosts.split_off(HOSTS_TOGETHER);
         (hosts, others)
     }
@@ -269,7 +281,8 @@ impl<'a> Worker<'a> {
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
         let mut annealing =
             self.dealt_anew(part).or_else(|| Annealing::new(self.problem, &part.after, &part.pending))?;
-        let steps = self.steps * part.after.len() as u64;
+        let servers = annealing.servers() as u64;
+        let steps = (self.steps * part.after.len() as u64).min(servers * servers * STEPS_PAIR);
         let warmth = self.steps as f64 / STEPS_MANY as f64;
         let mut random = self.random.clone();
         let mut is_over = || {

@@ -55,6 +55,57 @@ fn placed(packing: &Packing) -> Vec<usize> {
     packing.hosts.iter().flat_map(|host| host.servers.clone()).collect()
 }
 
+/// Servers of these sizes, and hosts of one size with a price or, as many as are said, with none.
+fn alike(sizes: &[u32], free: usize) -> Problem {
+    let mut builder = DemandBuilder::new(&[1], sizes.len());
+    sizes.iter().for_each(|size| builder.push(&[&[*size]]));
+    let kind = |price: f64, count: Option<usize>| Kind { capacity: vec![10], price, count };
+    let kinds = match free {
+        0 => vec![kind(1.0, None)],
+        _ => vec![kind(0.0, Some(free)), kind(1.0, None)],
+    };
+    Problem::new(builder.finish(), kinds).unwrap()
+}
+
+#[test]
+fn many_hosts_are_improved_in_parts_by_several_workers() {
+    // Pairs of 7 and 3 fill a host; one by one they take twice as many.
+    let sizes: Vec<u32> = (0..240).map(|at| if at % 2 == 0 { 7 } else { 3 }).collect();
+    for free in [0, 60] {
+        let problem = alike(&sizes, free);
+        let kind = |at: usize| usize::from(free > 0 && at >= free);
+        let hosts = (0..240).map(|at| Packed { kind: kind(at), servers: vec![at] }).collect();
+        let first = Packing { hosts, unplaced: Vec::new() };
+        let enough = (125 - free) as f64;
+        let best = improve(&problem, first, enough, 1, 2, &|turns, _| turns >= 40_000).packing;
+        assert_eq!(check_packing(&problem, &best), []);
+        assert!(best.cost(problem.kinds()) <= enough, "{}", best.cost(problem.kinds()));
+    }
+}
+
+#[test]
+fn as_many_servers_as_possible_get_a_place() {
+    let mut problem = alike(&[6, 6, 4, 4, 9, 9], 0);
+    problem =
+        Problem::new(problem.demand().clone(), vec![Kind { capacity: vec![10], price: 1.0, count: Some(2) }])
+            .unwrap();
+    let first = Packing {
+        hosts: vec![Packed { kind: 0, servers: vec![4] }, Packed { kind: 0, servers: vec![0] }],
+        unplaced: vec![1, 2, 3, 5],
+    };
+    let best = improved(&problem, first);
+    assert_eq!(check_packing(&problem, &best), []);
+    assert_eq!(best.unplaced.len(), 3, "a 4 goes beside the 6: {best:?}");
+}
+
+#[test]
+fn a_single_host_is_tried_for_as_long_as_one_likes() {
+    let problem = alike(&[4, 4], 0);
+    let first = Packing { hosts: vec![Packed { kind: 0, servers: vec![0, 1] }], unplaced: Vec::new() };
+    let best = improve(&problem, first.clone(), 0.0, 1, 1, &|turns, _| turns >= 20_000);
+    assert_eq!(best.packing, first);
+}
+
 proptest! {
     #[test]
     fn what_is_packed_keeps_every_promise(problem in problems()) {
