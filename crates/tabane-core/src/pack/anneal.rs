@@ -163,8 +163,8 @@ impl<'a> Annealing<'a> {
             } else {
                 let hosts = self.packed();
                 let more: Vec<_> = hosts.flat_map(|host| overloads(self.problem, &host)).collect();
-                if !self.columns.add(self.problem, &self.servers, &more) {
-                    return true;
+                if more.is_empty() || !self.columns.add(self.problem, &self.servers, &more) {
+                    return more.is_empty();
                 }
                 self.measure();
                 again = 0;
