@@ -6,6 +6,8 @@ use super::{Crowd, Load, Packed, Packing, Problem, crowd::Needs};
 /// that are filled evenly the best of some is about as good as the best of all (Mitzenmacher, "The power of two choices in
 /// randomized load balancing", 2001).
 const COMPARED: usize = 32;
+/// Numbers of hosts nearer to each other than a part in so many are not told apart: what comes after is better at that.
+const PRECISION: usize = 64;
 
 /// Places all servers that fit any host: the largest first, each where the fewest of its moments meet a load. How many
 /// hosts that takes is found by halving, between what first fit needs and what the volume needs. Each kind of host has its
@@ -46,7 +48,7 @@ impl Task<'_> {
         // Hosts are given up from the end, where first fit put what was left over.
         let kinds: Vec<usize> = best.hosts.iter().map(|host| host.kind).collect();
         let (mut enough, mut few) = (kinds.len(), self.too_few(&kinds));
-        while few + 1 < enough {
+        while few + 1 + enough / PRECISION < enough {
             let tried = few.midpoint(enough);
             match self.spread(&kinds[..tried]) {
                 Some(packing) => (best, enough) = (packing, tried),

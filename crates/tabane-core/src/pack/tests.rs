@@ -77,7 +77,7 @@ fn many_hosts_are_improved_in_parts_by_several_workers() {
         let hosts = (0..240).map(|at| Packed { kind: kind(at), servers: vec![at] }).collect();
         let first = Packing { hosts, unplaced: Vec::new() };
         let enough = (125 - free) as f64;
-        let best = improve(&problem, first, enough, 1, 2, &|turns, _| turns >= 40_000).packing;
+        let best = improve(&problem, first, enough, 1, 2, &|turns, _| turns >= 400_000).packing;
         assert_eq!(check_packing(&problem, &best), []);
         assert!(best.cost(problem.kinds()) <= enough, "{}", best.cost(problem.kinds()));
     }

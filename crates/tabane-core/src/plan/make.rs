@@ -119,7 +119,7 @@ impl<'a> Begun<'a> {
             // Nobody promises twice what nobody can judge.
             None => fill.unwrap_or(policy.fill_max).min(1.0),
         };
-        let problem = setting.problem(setting.demand(setting.bins()), policy.objective, fill)?;
+        let problem = setting.problem(setting.demand_in_full(), policy.objective, fill)?;
         Ok(Self { request, setting, moving_together, margin, fill, problem })
     }
 

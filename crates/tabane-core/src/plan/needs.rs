@@ -1,5 +1,7 @@
 //! What servers need of which resources, as a packing problem.
 
+use std::ops::Range;
+
 use tabane_model::{
     Gaps, Growth, HostType, MemoryBasis, Metric, NO_SAMPLE, Objective, PlanPolicy, Source, Traces,
 };
@@ -137,14 +139,14 @@ pub(super) fn resources(
     Ok(resources)
 }
 
-/// The needs of these servers, in bins `bins` of the time line, grown and with what the hypervisor takes; CPU in MHz of
+/// The needs of these servers, in these parts of the time line, one after the other, grown and with what the hypervisor takes; CPU in MHz of
 /// the reference of the policy's table of CPUs.
 pub(super) fn demand(
     traces: &Traces,
     servers: &[usize],
     resources: &[Resource],
     policy: &PlanPolicy,
-    bins: std::ops::Range<usize>,
+    bins: &[Range<usize>],
 ) -> Demand {
     demand_on(traces, servers, resources, policy, bins, &|server| policy.cpu_of_server(server).index())
 }
@@ -155,15 +157,16 @@ pub(super) fn demand_on(
     servers: &[usize],
     resources: &[Resource],
     policy: &PlanPolicy,
-    bins: std::ops::Range<usize>,
+    bins: &[Range<usize>],
     cpu_index: &dyn Fn(&Source) -> f64,
 ) -> Demand {
-    let counts: Vec<usize> = resources.iter().map(|r| if r.is_measured() { bins.len() } else { 1 }).collect();
+    let length = bins.iter().map(Range::len).sum();
+    let counts: Vec<usize> = resources.iter().map(|r| if r.is_measured() { length } else { 1 }).collect();
     let mut builder = DemandBuilder::new(&counts, servers.len());
     for server in servers {
         let source = &traces.servers[*server];
         let of = |resource: &Resource| {
-            let mut needs = measured(traces, *server, resource, policy.gaps, bins.clone());
+            let mut needs = measured(traces, *server, resource, policy.gaps, bins);
             let more = More::of(source, resource, policy, cpu_index);
             needs.iter_mut().for_each(|need| *need = more.than(*need));
             needs
@@ -179,20 +182,21 @@ fn measured(
     server: usize,
     resource: &Resource,
     gaps: Gaps,
-    bins: std::ops::Range<usize>,
+    bins: &[Range<usize>],
 ) -> Vec<u32> {
     if let Some(constant) = resource.constant {
         return vec![constant(&traces.servers[server])];
     }
-    let mut sum = vec![0u32; bins.len()];
+    let mut sum = vec![0u32; bins.iter().map(Range::len).sum()];
     for metric in resource.metrics {
         let Some(row) = traces.of(server, *metric) else { continue };
+        let row: Vec<u32> = bins.iter().flat_map(|bins| &row[bins.clone()]).copied().collect();
         let substitute = match gaps {
             Gaps::Zero => 0,
             // Of these bins alone: what comes later is not known to whoever plans with them.
-            Gaps::P95 => stand_in(&row[bins.clone()]),
+            Gaps::P95 => stand_in(&row),
         };
-        for (sum, value) in sum.iter_mut().zip(&row[bins.clone()]) {
+        for (sum, value) in sum.iter_mut().zip(&row) {
             *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
         }
     }

@@ -160,7 +160,8 @@ impl Loads {
             }
         }
         let bins = 0..traces.grid.bins;
-        let demand = needs::demand_on(traces, &servers, &resources, policy, bins, cpu_index);
+        let demand =
+            needs::demand_on(traces, &servers, &resources, policy, std::slice::from_ref(&bins), cpu_index);
         let of = |(host, name): (&Packed, &String)| {
             let told = peaks(&demand, host, &kinds[host.kind], &resources).0;
             let told = told.into_iter().map(|peak| (peak.resource, peak.share)).collect();

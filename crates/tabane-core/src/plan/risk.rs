@@ -5,6 +5,7 @@
 //! bootstrap for general stationary observations", 1989) that keeps each server's own days and what time of day they are busy
 //! at. How full hosts may be for all that is for [`margin()`] to say.
 
+mod judges;
 mod margin;
 pub(super) use margin::{Margin, margin, margin_of};
 
@@ -47,7 +48,7 @@ pub(super) fn capacities(hosts: &[HostType], resources: &[Resource]) -> Vec<Vec<
 }
 
 /// Days of hosts that were judged by what a plan was not made from.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Days {
     all: usize,
     /// At some moment of them a host had too little.
@@ -63,13 +64,13 @@ impl Days {
         self.shares += more.shares;
     }
 
-    /// The share of overloaded host-samples that may come, after so many days of hosts, without having been seen.
-    fn unseen(&self, days: usize) -> f64 {
+    /// The share of overloaded host-samples that may come without having been seen.
+    fn unseen(&self) -> f64 {
         let of_a_day = match self.overloaded {
             0 => DAY_OVERLOADED,
             overloaded => self.shares / overloaded as f64,
         };
-        of_a_day / (days + 2) as f64
+        0.5 * of_a_day / (self.all + 1) as f64
     }
 }
 

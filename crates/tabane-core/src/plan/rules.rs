@@ -95,6 +95,29 @@ impl Rules {
         Ok(rules)
     }
 
+    /// Of these servers alone, which are counted by their place in this list. It is in order.
+    pub fn of(&self, servers: &[usize]) -> Self {
+        let place = |server: &usize| servers.binary_search(server).ok();
+        let groups = |groups: &[(String, Vec<usize>)]| {
+            groups
+                .iter()
+                .map(|(name, group)| (name.clone(), group.iter().filter_map(place).collect()))
+                .collect()
+        };
+        Self {
+            apart: groups(&self.apart),
+            spread: groups(&self.spread),
+            together: groups(&self.together),
+            dependencies: groups(&self.dependencies),
+            critical: self.critical.iter().filter_map(place).collect(),
+            allowed: self
+                .allowed
+                .iter()
+                .filter_map(|(at, kinds)| Some((place(at)?, kinds.clone())))
+                .collect(),
+        }
+    }
+
     /// Tells a packing problem of them, save for domains. Its servers are those of the rules.
     pub fn apply(&self, problem: &mut Problem) {
         self.apart.iter().for_each(|(_, members)| problem.keep_apart(members));

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use tabane_model::{
     Exhaustion, HostType, Objective, PlanPolicy, PlanProduct, Traces,
     support::{Support, SupportJudgement, SupportRefusal, SupportRule},
@@ -70,11 +71,46 @@ impl<'a> Setting<'a> {
         self.servers.iter().map(|server| self.traces.servers[*server].name.as_str()).collect()
     }
 
-    pub fn bins(&self) -> Range<usize> {
-        0..self.traces.grid.bins
+    /// The same for so many of its servers at most, drawn at random, each with those that it stays with; without licences. With
+    /// all of them where hosts are counted, or where domains are dealt out, since then it matters how many there are.
+    pub fn drawn(&self, most: usize) -> Self {
+        let is_counted = self.hosts.iter().any(|host| host.count.is_some());
+        let mut places: Vec<usize> = (0..self.servers.len()).collect();
+        if places.len() > most && !is_counted && self.rules.spread.is_empty() {
+            let mut units: Vec<&Vec<usize>> = self.units.iter().collect();
+            units.shuffle(&mut SmallRng::seed_from_u64(self.policy.seed));
+            places.clear();
+            for unit in units {
+                if places.len() >= most {
+                    break;
+                }
+                places.extend(unit);
+            }
+            places.sort_unstable();
+        }
+        let rules = self.rules.of(&places);
+        Self {
+            traces: self.traces,
+            hosts: self.hosts,
+            policy: self.policy,
+            servers: places.iter().map(|place| self.servers[*place]).collect(),
+            resources: self.resources.clone(),
+            units: Units::new(places.len(), &rules.together),
+            rules,
+            licensing: Licensing::default(),
+            judged: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
-    pub fn demand(&self, bins: Range<usize>) -> Demand {
+    /// At all moments.
+    pub fn demand_in_full(&self) -> Demand {
+        let all = 0..self.traces.grid.bins;
+        self.demand(std::slice::from_ref(&all))
+    }
+
+    /// In these parts of the time line, one after the other.
+    pub fn demand(&self, bins: &[Range<usize>]) -> Demand {
         needs::demand(self.traces, &self.servers, &self.resources, self.policy, bins)
     }
 

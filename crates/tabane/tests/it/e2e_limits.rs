@@ -100,22 +100,22 @@ fn e2e_nics_are_limited_each_way() {
     world.tiny_vm("b", &["--network", "lan"]);
     world.answers("a");
     let free = transfer(&world, "a", "b");
-    limit(&world, "a", "nic0", &["--send", "256KiB/s"]);
+    limit(&world, "a", "nic0", &["--send", "128KiB/s"]);
     let sent = transfer(&world, "a", "b");
     let back = transfer(&world, "b", "a");
     limit(&world, "a", "nic0", &["--bandwidth", "none"]);
-    limit(&world, "b", "nic0", &["--receive", "256KiB/s"]);
+    limit(&world, "b", "nic0", &["--receive", "128KiB/s"]);
     let received = transfer(&world, "a", "b");
     limit(&world, "b", "nic0", &["--bandwidth", "none"]);
     let lifted = transfer(&world, "a", "b");
     eprintln!(
-        "2 MiB: free {free:.2} s, sent at 256 KiB/s {sent:.2} s (back {back:.2} s), received at 256 KiB/s {received:.2} s, lifted {lifted:.2} s"
+        "2 MiB: free {free:.2} s, sent at 128 KiB/s {sent:.2} s (back {back:.2} s), received at 128 KiB/s {received:.2} s, lifted {lifted:.2} s"
     );
-    assert!(sent > 4.0 && received > 4.0, "{sent} {received}");
+    assert!(sent > 8.0 && received > 8.0, "{sent} {received}");
     assert!(free < sent / 2.0 && back < sent / 2.0 && lifted < received / 2.0, "{free} {back} {lifted}");
 
     // Where nothing could limit it, it is not promised.
     world.ok(&["vm", "create", "c", "--memory", "128MiB"]);
-    let refused = world.refused(&["vm", "limit", "c", "nic0", "--bandwidth", "256KiB/s"]);
+    let refused = world.refused(&["vm", "limit", "c", "nic0", "--bandwidth", "128KiB/s"]);
     assert!(refused.contains("kind user") && refused.contains("kind nat"), "{refused}");
 }

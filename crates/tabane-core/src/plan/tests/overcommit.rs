@@ -54,7 +54,7 @@ fn hosts_are_overcommitted_as_often_as_is_accepted_and_it_is_told() {
     assert!((measured_share - SHARE).abs() < 1e-12, "{measured_share}");
     // Its days are all alike, so no shift makes it more or less.
     assert_eq!(plan.hosts[0].overload_probability, Some(*measured_share));
-    // All four judges have seen the same days.
+    // All judges have seen the same days.
     assert!(plan.predicted_overload_share.unwrap() >= SHARE);
 
     let changed = |change: &dyn Fn(&mut Vec<PlanNote>)| {

@@ -16,7 +16,7 @@ pub(super) fn apart(names: &[&str], across: Across) -> Vec<KeepApart> {
     vec![KeepApart { name: "a".into(), servers: patterns(names), across }]
 }
 
-fn together(names: &[&str]) -> Vec<KeepTogether> {
+pub(super) fn together(names: &[&str]) -> Vec<KeepTogether> {
     vec![KeepTogether { name: "t".into(), servers: patterns(names) }]
 }
 

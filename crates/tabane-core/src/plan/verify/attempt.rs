@@ -41,7 +41,7 @@ pub struct Bench {
 impl Bench {
     pub fn new(plan: &Plan, traces: &Traces) -> Result<Self, PlanError> {
         let setting = setting(plan, traces)?;
-        Ok(Self { demand: setting.demand(setting.bins()) })
+        Ok(Self { demand: setting.demand_in_full() })
     }
 
     /// Judges the plan as it would be after these moves. `plan` and `traces` are those that this was made of.

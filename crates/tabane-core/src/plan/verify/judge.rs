@@ -22,7 +22,7 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub fn new(plan: &'a Plan, setting: &'a Setting<'a>) -> Result<Self, PlanError> {
-        Self::of_demand(plan, setting, setting.demand(setting.bins()))
+        Self::of_demand(plan, setting, setting.demand_in_full())
     }
 
     /// As [`Self::new`], where the needs of all servers are known already.

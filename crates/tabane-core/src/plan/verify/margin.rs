@@ -6,7 +6,6 @@ use tabane_model::{Plan, PlanNote};
 
 use super::Fault;
 use crate::plan::{
-    PlanError,
     risk::{self, Margin},
     setting::Setting,
 };
@@ -14,9 +13,11 @@ use crate::plan::{
 pub(super) fn margin(plan: &Plan, setting: &Setting<'_>) -> Option<Fault> {
     let said = plan.predicted_overload_share?;
     let fill = plan.assumptions.fill;
-    match found(setting, fill, said) {
-        Ok(Some(margin)) => wrong_note(plan, setting, margin).map(|what| Fault::Breach(what.to_owned())),
-        Ok(None) => Some(Fault::Breach(format!(
+    match risk::margin_of(setting, fill) {
+        Ok(Some(margin)) if near(margin.expected, said) => {
+            wrong_note(plan, setting, margin).map(|what| Fault::Breach(what.to_owned()))
+        }
+        Ok(_) => Some(Fault::Breach(format!(
             "it expects a share of {said} of overload, and that is not what comes of a fill of {fill}"
         ))),
         Err(error) => Some(error.into()),
@@ -25,16 +26,6 @@ pub(super) fn margin(plan: &Plan, setting: &Setting<'_>) -> Option<Fault> {
 
 fn near(is: f64, said: f64) -> bool {
     (is - said).abs() <= 1e-9 * is.abs()
-}
-
-/// The margin that expects as much as is said. A fill that was kept is judged by itself; where it was looked for, those
-/// that were tried before it may tell what an overloaded day is like.
-fn found(setting: &Setting<'_>, fill: f64, said: f64) -> Result<Option<Margin>, PlanError> {
-    let is_said = |margin: &Margin| near(margin.fill, fill) && near(margin.expected, said);
-    if let Some(kept) = risk::margin_of(setting, fill)?.filter(is_said) {
-        return Ok(Some(kept));
-    }
-    Ok(risk::margin(setting)?.filter(is_said))
 }
 
 /// That nothing keeps the accepted share is another thing than that little is known.

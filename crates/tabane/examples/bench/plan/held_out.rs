@@ -58,12 +58,15 @@ pub fn figures(traces: &Traces) -> Result<Value> {
     let day: Rows = all_rows(traces, half - DAY..half);
     let (packing, _) = solved(&problem(demand(&day), &CAPACITY)?, LIMIT)?;
     let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
-    let peers_not_reached = theirs.iter().filter(|peer| !ours.iter().any(|our| reaches(our, peer))).count();
+    let plans = plans(traces, &later)?;
+    let not_reached =
+        |by: &[Value]| theirs.iter().filter(|peer| !by.iter().any(|our| reaches(our, peer))).count();
     Ok(json!({
+        "peers_not_reached": not_reached(&ours),
+        "peers_not_reached_by_plans": not_reached(&plans),
         "ours": ours,
-        "plans": plans(traces, &later)?,
+        "plans": plans,
         "peers": theirs,
-        "peers_not_reached": peers_not_reached,
         "of_one_day_alone": told(&later, &hosts, json!({ "fill": 1.0 })),
     }))
 }

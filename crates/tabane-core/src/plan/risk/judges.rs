@@ -1,0 +1,141 @@
+//! What is known of plans that fill hosts so far: three judges, asked with a plan of their own each.
+
+use std::{ops::Range, slice, thread};
+
+use super::{
+    super::{PlanError, setting::Setting},
+    DAY_S, Days, capacities, is_long_enough, overloaded, overloaded_share, shifted,
+};
+use crate::pack::{Demand, Packing};
+
+/// Parts of the time line that judge in turn.
+const FOLDS: usize = 6;
+/// Of more servers than this, so many that are drawn at random are judged: hosts of them are filled in the same way.
+const SERVERS: usize = 1_000;
+/// All hosts together need fewer than each of them.
+const ROUNDS: usize = 10;
+/// Attempts at better plans: what is judged has to be as tight as what is made.
+const TURNS: u64 = 500;
+
+pub(super) struct Judges<'a> {
+    setting: Setting<'a>,
+    capacities: Vec<Vec<u32>>,
+    all: Demand,
+    /// Bins that judge plans of all others.
+    folds: Vec<Range<usize>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Judged {
+    /// The share of overloaded host-samples, the mean of all judges.
+    pub seen: f64,
+    /// The same of a plan of everything by everything as it was: nothing, unless hosts are filled to more than they have.
+    pub suited: f64,
+    /// Servers that found no host, where the most did not.
+    pub unplaced: usize,
+    /// Of the folds.
+    pub days: Days,
+}
+
+impl<'a> Judges<'a> {
+    /// `None` if the time line is too short to judge by.
+    pub fn new(setting: &Setting<'a>) -> Option<Self> {
+        let grid = setting.traces.grid;
+        if !is_long_enough(grid) {
+            return None;
+        }
+        let setting = setting.drawn(SERVERS);
+        Some(Self {
+            capacities: capacities(setting.hosts, &setting.resources),
+            all: setting.demand_in_full(),
+            folds: parts(grid.bins, grid.step_s as usize),
+            setting,
+        })
+    }
+
+    /// Of plans that fill hosts so far.
+    pub fn judge(&self, fill: f64) -> Result<Judged, PlanError> {
+        let (whole, of_folds) = self.packings(fill)?;
+        let step_s = self.setting.traces.grid.step_s;
+        let mut days = Days::default();
+        let by_fold: Vec<f64> = of_folds
+            .iter()
+            .zip(&self.folds)
+            .map(|(packing, fold)| {
+                let judging = self.setting.demand(slice::from_ref(fold));
+                let (share, of_fold) = overloaded(&judging, packing, &self.capacities, step_s);
+                days.add(&of_fold);
+                share
+            })
+            .collect();
+        let mean = by_fold.iter().sum::<f64>() / by_fold.len().max(1) as f64;
+        // The last one is the only one that judges by what came after everything else: loads may grow.
+        let unknown = by_fold.last().copied().unwrap_or_default().max(mean);
+        let suited = overloaded_share(&self.all, &whole, &self.capacities);
+        Ok(Judged {
+            seen: (unknown + self.shifted(&whole) + suited) / 3.0,
+            suited,
+            unplaced: of_folds.iter().chain([&whole]).map(|p| p.unplaced.len()).max().unwrap_or_default(),
+            days,
+        })
+    }
+
+    /// Of everything, and of all but each fold.
+    fn packings(&self, fill: f64) -> Result<(Packing, Vec<Packing>), PlanError> {
+        let bins = self.setting.traces.grid.bins;
+        let without = |fold: &Range<usize>| {
+            let demand = self.setting.demand(&[0..fold.start, fold.end..bins]);
+            self.packed(demand, fill)
+        };
+        let at_once = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let whole = scope.spawn(|| self.packed(self.all.clone(), fill));
+            let mut of_folds = Vec::with_capacity(self.folds.len());
+            for folds in self.folds.chunks(at_once) {
+                let begun: Vec<_> = folds.iter().map(|fold| scope.spawn(|| without(fold))).collect();
+                for packing in begun {
+                    of_folds.push(packing.join().expect("packing does not panic")?);
+                }
+            }
+            Ok((whole.join().expect("packing does not panic")?, of_folds))
+        })
+    }
+
+    fn packed(&self, demand: Demand, fill: f64) -> Result<Packing, PlanError> {
+        let problem = self.setting.problem(demand, self.setting.policy.objective, fill)?;
+        self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
+    }
+
+    /// By days that are shifted at random.
+    fn shifted(&self, packing: &Packing) -> f64 {
+        let (step_s, seed) = (self.setting.traces.grid.step_s, self.setting.policy.seed);
+        let of = |host| shifted(&self.all, host, &self.capacities, step_s, seed, ROUNDS).unwrap_or_default();
+        packing.hosts.iter().enumerate().map(of).sum::<f64>() / packing.hosts.len().max(1) as f64
+    }
+}
+
+/// Whole days, about as many in each.
+fn parts(bins: usize, step_s: usize) -> Vec<Range<usize>> {
+    let days = bins * step_s / DAY_S;
+    let folds = days.min(FOLDS);
+    let begin =
+        |fold: usize| if fold == folds { bins } else { (days * fold / folds * DAY_S).div_ceil(step_s) };
+    (0..folds).map(|fold| begin(fold)..begin(fold + 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bin_is_of_one_part_and_parts_are_whole_days() {
+        for (bins, step_s) in [(4 * 288, 300), (15 * 288 + 7, 300), (31 * 1_440, 60), (90, 7_000)] {
+            let parts = parts(bins, step_s);
+            assert!(parts.len() >= 4 && parts.len() <= FOLDS, "{parts:?}");
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, bins));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start), "{parts:?}");
+            let day = DAY_S.div_ceil(step_s);
+            assert!(parts.iter().all(|part| part.len() + 1 >= day), "{parts:?}");
+        }
+    }
+}
