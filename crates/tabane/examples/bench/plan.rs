@@ -8,6 +8,7 @@ mod calibration;
 mod few;
 mod generated;
 mod held_out;
+mod months;
 mod peers;
 mod solver;
 
@@ -31,7 +32,11 @@ pub fn plan() -> Result<Value> {
     let mut figures = serde_json::Map::new();
     let bitbrains = of("bitbrains-2013-07").map(|folder| bitbrains::read(&folder)).transpose()?;
     figures.insert("vm_weeks".into(), bitbrains.as_ref().map(bitbrains::weeks).transpose()?.into());
-    figures.insert("held_out".into(), bitbrains.as_ref().map(held_out::figures).transpose()?.into());
+    figures.insert(
+        "held_out".into(),
+        bitbrains.as_ref().map(|july| held_out::figures(july, held_out::LIMIT)).transpose()?.into(),
+    );
+    figures.insert("months".into(), months::figures()?);
     figures.insert("calibration".into(), bitbrains.as_ref().map(calibration::figures).transpose()?.into());
     figures.insert("few".into(), bitbrains.as_ref().map(few::figures).transpose()?.into());
     figures.insert("solver".into(), bitbrains.as_ref().map(solver::figures).transpose()?.into());

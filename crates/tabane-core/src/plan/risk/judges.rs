@@ -1,6 +1,15 @@
 //! What is known of plans that fill hosts so far: three judges, asked with a plan of their own each.
 
-use std::{ops::Range, slice, thread};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    slice,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use super::{
     super::{PlanError, setting::Setting},
@@ -8,7 +17,7 @@ use super::{
 };
 use crate::pack::{Demand, Packing};
 
-/// Parts of the time line that judge in turn.
+/// Parts of the time line that judge in turn plans of all others.
 const FOLDS: usize = 6;
 /// Of more servers than this, so many that are drawn at random are judged: hosts of them are filled in the same way.
 const SERVERS: usize = 1_000;
@@ -23,6 +32,15 @@ pub(super) struct Judges<'a> {
     all: Demand,
     /// Bins that judge plans of all others.
     folds: Vec<Range<usize>>,
+    /// Where the later half begins.
+    half: usize,
+}
+
+/// What plans with a fill are like.
+struct Packings {
+    of_all: Packing,
+    of_earlier_half: Packing,
+    without_fold: Vec<Packing>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,55 +67,66 @@ impl<'a> Judges<'a> {
             capacities: capacities(setting.hosts, &setting.resources),
             all: setting.demand_in_full(),
             folds: parts(grid.bins, grid.step_s as usize),
+            half: grid.bins / 2,
             setting,
         })
     }
 
     /// Of plans that fill hosts so far.
     pub fn judge(&self, fill: f64) -> Result<Judged, PlanError> {
-        let (whole, of_folds) = self.packings(fill)?;
-        let step_s = self.setting.traces.grid.step_s;
+        let Packings { of_all, of_earlier_half, without_fold } = self.packings(fill)?;
         let mut days = Days::default();
-        let by_fold: Vec<f64> = of_folds
-            .iter()
-            .zip(&self.folds)
-            .map(|(packing, fold)| {
-                let judging = self.setting.demand(slice::from_ref(fold));
-                let (share, of_fold) = overloaded(&judging, packing, &self.capacities, step_s);
-                days.add(&of_fold);
-                share
-            })
-            .collect();
-        let mean = by_fold.iter().sum::<f64>() / by_fold.len().max(1) as f64;
-        // The last one is the only one that judges by what came after everything else: loads may grow.
-        let unknown = by_fold.last().copied().unwrap_or_default().max(mean);
-        let suited = overloaded_share(&self.all, &whole, &self.capacities);
+        let mut near = 0.0;
+        for (packing, fold) in without_fold.iter().zip(&self.folds) {
+            let (share, of_fold) = self.judged_by(fold, packing);
+            near += share / self.folds.len() as f64;
+            days.add(&of_fold);
+        }
+        let (far, _) = self.judged_by(&(self.half..self.setting.traces.grid.bins), &of_earlier_half);
+        let suited = overloaded_share(&self.all, &of_all, &self.capacities);
         Ok(Judged {
-            seen: (unknown + self.shifted(&whole) + suited) / 3.0,
+            seen: (near.midpoint(far) + self.shifted(&of_all) + suited) / 3.0,
             suited,
-            unplaced: of_folds.iter().chain([&whole]).map(|p| p.unplaced.len()).max().unwrap_or_default(),
+            unplaced: without_fold
+                .iter()
+                .chain([&of_all, &of_earlier_half])
+                .map(|packing| packing.unplaced.len())
+                .max()
+                .unwrap_or_default(),
             days,
         })
     }
 
-    /// Of everything, and of all but each fold.
-    fn packings(&self, fill: f64) -> Result<(Packing, Vec<Packing>), PlanError> {
+    fn judged_by(&self, bins: &Range<usize>, packing: &Packing) -> (f64, Days) {
+        let demand = self.setting.demand(slice::from_ref(bins));
+        overloaded(&demand, packing, &self.capacities, self.setting.traces.grid.step_s)
+    }
+
+    /// As many at once as there are processors.
+    fn packings(&self, fill: f64) -> Result<Packings, PlanError> {
         let bins = self.setting.traces.grid.bins;
-        let without = |fold: &Range<usize>| {
-            let demand = self.setting.demand(&[0..fold.start, fold.end..bins]);
-            self.packed(demand, fill)
-        };
+        let mut planned = vec![vec![0..bins], vec![0..self.half]];
+        planned.extend(self.folds.iter().map(|fold| vec![0..fold.start, fold.end..bins]));
+        let (next, packings) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
         let at_once = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
-            let whole = scope.spawn(|| self.packed(self.all.clone(), fill));
-            let mut of_folds = Vec::with_capacity(self.folds.len());
-            for folds in self.folds.chunks(at_once) {
-                let begun: Vec<_> = folds.iter().map(|fold| scope.spawn(|| without(fold))).collect();
-                for packing in begun {
-                    of_folds.push(packing.join().expect("packing does not panic")?);
-                }
+            for _ in 0..at_once {
+                scope.spawn(|| {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(bins) = planned.get(at) else { break };
+                        let packing = self.packed(self.setting.demand(bins), fill);
+                        packings.lock().unwrap_or_else(PoisonError::into_inner).insert(at, packing);
+                    }
+                });
             }
-            Ok((whole.join().expect("packing does not panic")?, of_folds))
+        });
+        let mut packings = packings.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
+        let mut next = || packings.next().expect("each was packed");
+        Ok(Packings {
+            of_all: next()?,
+            of_earlier_half: next()?,
+            without_fold: self.folds.iter().map(|_| next()).collect::<Result<_, _>>()?,
         })
     }
 

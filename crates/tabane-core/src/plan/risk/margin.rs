@@ -1,19 +1,21 @@
 //! How full hosts may be.
 //!
-//! Three judges are asked, and their mean is what is expected of a plan:
+//! Four judges are asked, of which the first two count as one:
 //!
 //! ```text
-//!   plans of all days but a sixth, by that sixth             ──┐
-//!   a plan of everything, by days that are shifted at random   ├─► mean
-//!   a plan of everything, by everything as it was            ──┘
+//!   plans of all days but a sixth, by that sixth                ──┐
+//!   a plan of the earlier half, by the later half               ──┴─ mean ─┐
+//!   a plan of everything, by days that are shifted at random    ───────────┼─► mean
+//!   a plan of everything, by everything as it was               ───────────┘
 //! ```
 //!
-//! The first see what they were not made from (cross-validation: Stone, "Cross-validatory choice and assessment of statistical
-//! predictions", 1974), and know less than the plan that is made in the end: they say too much. Each day judges once, since what
-//! comes in some month is seen on few of its days; what came in the last sixth counts alone where that is more, since loads may
-//! grow. The second knows everything, and not that loads rise together; the last was made to suit: they say too little. That a
-//! mixture of errors on what was known and on what was not is nearer than either is an old finding (Efron, "Estimating the error
-//! rate of a prediction rule", 1983). The fill is lowered until the mean keeps the accepted share, and so does what was measured.
+//! The first two see what they were not made from, and know less than the plan that is made in the end: they say too much.
+//! By sixths (cross-validation: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974) each day judges
+//! once, since what comes in some month is seen on few of its days; but days before and after it are known. The later half
+//! tells of what grows or drifts for longer. The third knows everything, and not that loads rise together; the last was made to
+//! suit: they say too little. That a mixture of errors on what was known and on what was not is nearer than either is an old
+//! finding (Efron, "Estimating the error rate of a prediction rule", 1983). The fill is lowered until the mean keeps the
+//! accepted share, and so does what was measured.
 //!
 //! That nothing was seen does not mean that nothing will come: of `n` days of hosts that were judged half a one more could have
 //! been overloaded (Jeffreys, "An invariant form for the prior probability in estimation problems", 1946), so that no less than
@@ -28,6 +30,7 @@ use super::{
 const FILLS: [f64; 9] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5];
 /// From one fill above a whole host to the next.
 const FILL_STEP: f64 = 0.1;
+
 /// A fill, and what is known of plans with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::plan) struct Margin {

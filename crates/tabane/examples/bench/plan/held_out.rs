@@ -18,7 +18,9 @@ use super::{
 };
 use crate::Result;
 
-const LIMIT: Duration = Duration::from_secs(5);
+/// For each packing.
+pub const LIMIT: Duration = Duration::from_secs(5);
+pub const SHORT: Duration = Duration::from_secs(1);
 /// Attempts at better plans.
 const TURNS: u64 = 20_000;
 const MEMORY: usize = 1;
@@ -27,16 +29,17 @@ const DAY: usize = 288;
 
 pub type Rows = Vec<[Vec<u32>; 4]>;
 
-pub fn figures(traces: &Traces) -> Result<Value> {
+pub fn figures(traces: &Traces, limit: Duration) -> Result<Value> {
     let (half, all) = (traces.grid.bins / 2, traces.grid.bins);
     let (earlier, later) = (all_rows(traces, 0..half), all_rows(traces, half..all));
     let filled = |fill: f64| CAPACITY.map(|most| (f64::from(most) * fill) as u32);
     let mut ours = Vec::new();
-    for fill in [1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8] {
+    for fill in [1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5]
+    {
         let mut capacity = filled(fill);
         capacity[MEMORY] = capacity[MEMORY].min(CAPACITY[MEMORY]);
         let problem = problem(demand(&earlier), &capacity)?;
-        let (packing, _) = solved(&problem, LIMIT)?;
+        let (packing, _) = solved(&problem, limit)?;
         let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
         ours.push(told(&later, &hosts, json!({ "fill": fill })));
     }
@@ -56,7 +59,7 @@ pub fn figures(traces: &Traces) -> Result<Value> {
     }
     // A day is no history: its plan must not look safe.
     let day: Rows = all_rows(traces, half - DAY..half);
-    let (packing, _) = solved(&problem(demand(&day), &CAPACITY)?, LIMIT)?;
+    let (packing, _) = solved(&problem(demand(&day), &CAPACITY)?, limit)?;
     let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
     let plans = plans(traces, &later)?;
     let not_reached =
