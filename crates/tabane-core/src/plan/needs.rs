@@ -139,8 +139,8 @@ pub(super) fn resources(
     Ok(resources)
 }
 
-/// The needs of these servers, in these parts of the time line, one after the other, grown and with what the hypervisor takes; CPU in MHz of
-/// the reference of the policy's table of CPUs.
+/// The needs of these servers, in these parts of the time line, one after the other, grown and with what the hypervisor
+/// takes; CPU in MHz of the reference of the policy's table of CPUs.
 pub(super) fn demand(
     traces: &Traces,
     servers: &[usize],

@@ -1,7 +1,8 @@
-//! What is known of plans that fill hosts so far: three judges, asked with a plan of their own each.
+//! What judges say of plans that fill hosts so far. How they count is for [`super::margin()`] to tell.
 
 use std::{
     collections::BTreeMap,
+    iter,
     ops::Range,
     slice,
     sync::{
@@ -105,8 +106,12 @@ impl<'a> Judges<'a> {
     /// As many at once as there are processors.
     fn packings(&self, fill: f64) -> Result<Packings, PlanError> {
         let bins = self.setting.traces.grid.bins;
-        let mut planned = vec![vec![0..bins], vec![0..self.half]];
-        planned.extend(self.folds.iter().map(|fold| vec![0..fold.start, fold.end..bins]));
+        let later_half = self.half..bins;
+        let judging: Vec<_> = iter::once(&later_half).chain(&self.folds).collect();
+        let demand = |at: usize| match at {
+            0 => Some(self.all.clone()),
+            _ => judging.get(at - 1).map(|part| self.setting.demand(&[0..part.start, part.end..bins])),
+        };
         let (next, packings) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
         let at_once = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
@@ -114,8 +119,8 @@ impl<'a> Judges<'a> {
                 scope.spawn(|| {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(bins) = planned.get(at) else { break };
-                        let packing = self.packed(self.setting.demand(bins), fill);
+                        let Some(demand) = demand(at) else { break };
+                        let packing = self.packed(demand, fill);
                         packings.lock().unwrap_or_else(PoisonError::into_inner).insert(at, packing);
                     }
                 });
