@@ -28,6 +28,7 @@ use crate::{
 };
 
 const RECONNECT: Duration = Duration::from_secs(1);
+const LOCKED_FOR_AT_MOST: Duration = Duration::from_secs(5);
 /// Reasons to look again may come from outside, such as space that somebody has freed.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -109,7 +110,7 @@ impl Agent {
     /// Starts the agent of this folder. Its QEMUs of before are found and adopted.
     pub async fn start(config: Config, identity: Identity) -> Result<Self> {
         let folders = config.folders();
-        let lock = lock(&folders)?;
+        let lock = lock(&folders).await?;
         for (folder, mode) in [
             (folders.vms(), 0o711),
             (folders.images(), 0o711),
@@ -179,7 +180,7 @@ impl Agent {
 }
 
 /// One agent at a time: the kernel gives the lock back however the agent ends.
-fn lock(folders: &Folders) -> Result<std::fs::File> {
+async fn lock(folders: &Folders) -> Result<std::fs::File> {
     files::folder(folders.root(), 0o711)?;
     let path = folders.lock();
     let file = std::fs::OpenOptions::new()
@@ -188,10 +189,19 @@ fn lock(folders: &Folders) -> Result<std::fs::File> {
         .truncate(false)
         .open(&path)
         .map_err(Error::file("open", &path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::FolderInUse { path: folders.root().to_path_buf() }),
-        Err(error) => Err(Error::file("lock", &path)(error.into())),
+    let began = std::time::Instant::now();
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // What a killed agent was about to start has its open files until it runs.
+            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < LOCKED_FOR_AT_MOST => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::FolderInUse { path: folders.root().to_path_buf() });
+            }
+            Err(error) => return Err(Error::file("lock", &path)(error.into())),
+        }
     }
 }
 

@@ -4,13 +4,18 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::{Error, Result};
 
 const LOCK: &str = "lock";
+/// What a killed process was about to start has its open files until it runs.
+const GONE_FOR_AT_MOST: Duration = Duration::from_secs(5);
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// Holds the folder until it is dropped. The lock belongs to the open file, so it ends with the process however that
 /// ends; the pid inside is only for people.
@@ -37,12 +42,16 @@ impl FolderLock {
             .mode(0o600)
             .open(&path)
             .map_err(|error| Error::file("open", &path, error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Error::Locked { folder: folder.to_owned(), pid: holder(&mut file) });
+        let began = Instant::now();
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(Error::file("lock", &path, error.into()));
             }
-            Err(error) => return Err(Error::file("lock", &path, error.into())),
+            let pid = holder(&mut file);
+            if !pid.is_some_and(is_gone) || began.elapsed() > GONE_FOR_AT_MOST {
+                return Err(Error::Locked { folder: folder.to_owned(), pid });
+            }
+            std::thread::sleep(TRY_EVERY);
         }
         // A full disk must not keep the store from opening for reading; the lock holds without the name in it.
         let name = file
@@ -58,6 +67,12 @@ impl FolderLock {
 
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }

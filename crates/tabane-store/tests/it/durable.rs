@@ -87,6 +87,28 @@ async fn a_second_process_is_told_who_has_the_store() {
 }
 
 #[tokio::test]
+async fn what_a_dead_process_leaves_open_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Sqlite::open(folder.path()).await.unwrap());
+    let lock = folder.path().join("lock");
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    std::fs::write(&lock, format!("{}\n", dead.id())).unwrap();
+    // As a child between its fork and its exec has it.
+    let left = std::fs::File::open(&lock).unwrap();
+    left.lock().unwrap();
+    let end = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(left);
+        std::time::Instant::now()
+    });
+    let store = Sqlite::open(folder.path()).await;
+    let opened = std::time::Instant::now();
+    assert!(store.is_ok(), "{:?}", store.err());
+    assert!(end.join().unwrap() <= opened);
+}
+
+#[tokio::test]
 async fn foreign_and_newer_databases_are_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     raw(folder.path()).execute_batch("CREATE TABLE t(x)").unwrap();
