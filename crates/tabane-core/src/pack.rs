@@ -5,8 +5,8 @@
 //!      └──────────────┬────────────────────────────────────────────┘
 //!                  Problem ── and which servers stay apart, and where each may go
 //!                     │
-//!     construct ─► improve ─► Packing ─► settle, where hosts cost by what is on them; evacuations, where a host fails
-//!                                └─► exhaust, where there are few servers: the cheapest of all, proved
+//!     construct ─► improve ─► level ─► Packing ─► settle, where hosts cost by what is on them; evacuations, where a host fails
+//!                                          └─► exhaust, where there are few servers: the cheapest of all, proved
 //!                                bound ─► Bound        check(Problem, Packing), check(Problem, Bound)
 //! ```
 //!
@@ -30,6 +30,7 @@ mod exhaust;
 #[cfg(test)]
 mod few;
 mod improve;
+mod level;
 mod load;
 mod problem;
 mod repair;
@@ -46,6 +47,7 @@ pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};
 pub use evacuate::evacuations;
 pub use exhaust::{Exhausted, SERVERS_MAX, exhaust};
 pub use improve::{Outcome, improve};
+pub use level::level;
 pub use problem::{Kind, Packed, Packing, Problem, ProblemError};
 pub use repair::repair;
 pub use settle::{Toll, settle, total};

@@ -19,7 +19,7 @@ use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 use super::{Packed, Packing, Problem, anneal::Annealing};
 
 /// Hosts that are looked at together at most.
-const HOSTS_TOGETHER: usize = 48;
+pub(super) const HOSTS_TOGETHER: usize = 48;
 /// Share of the parts that are of a worker's own hosts.
 const PARTS_OWN: f64 = 0.75;
 /// Steps of an annealing for each of its hosts, at first, and those with which it begins as warm as it gets.

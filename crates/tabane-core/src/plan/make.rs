@@ -14,7 +14,7 @@ use super::{
     phases::{self, Way},
     quality::{measured, quality, suffices},
     reserve::{self, Moves},
-    risk::{self, Margin},
+    risk::{self, Margin, Risks},
     rules::is_excluded,
     setting::Setting,
     shortage, spare, supported,
@@ -160,13 +160,8 @@ impl<'a> Begun<'a> {
         notes.extend(cpus::note(setting));
         notes.extend(shortage::note(setting, problem, &packing));
         let (names, resources) = (setting.names(), &setting.resources);
-        let probabilities = risk::probabilities(
-            problem.demand(),
-            &packing,
-            &risk::capacities(kinds, resources),
-            traces.grid.step_s,
-            policy.seed,
-        );
+        let risks = Risks::new(setting, problem.demand());
+        let probabilities = risks.map(|risks| risks.probabilities(&packing));
         let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, probabilities);
         let reserve = reserved(setting, problem, &packing, give_up)?;
         let reserve = reserve.unwrap_or_else(|host| {

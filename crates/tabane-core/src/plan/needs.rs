@@ -91,6 +91,11 @@ impl Resource {
         self.constant.is_none()
     }
 
+    /// Whether it is measured, and who gets too little of it has lost.
+    pub fn drifts(&self) -> bool {
+        self.is_measured() && !self.waits
+    }
+
     pub fn capacity(&self, host: &HostType) -> u32 {
         (self.of_host)(host).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX)
     }
@@ -175,6 +180,14 @@ pub(super) fn demand_on(
         builder.push(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
     builder.finish()
+}
+
+/// The most memory that a server can use, counted as its needs are; any amount where nobody knows.
+pub(super) fn memory_ceiling(server: &Source, policy: &PlanPolicy) -> u32 {
+    match server.mem_cap_mib {
+        0 => u32::MAX,
+        all => More::of(server, &MEMORY, policy, &|_| 1.0).than(all),
+    }
 }
 
 fn measured(

@@ -3,10 +3,12 @@
 //! Servers of a host meet in the same way never again, so their days are shifted against each other at random, many times, and
 //! the moments are counted at which the sum is more than the host has: a block bootstrap (Künsch, "The jackknife and the
 //! bootstrap for general stationary observations", 1989) that keeps each server's own days and what time of day they are busy
-//! at. How full hosts may be for all that is for [`margin()`] to say.
+//! at. What does not wait may drift besides, see [`drift`]. How full hosts may be for all that is for [`margin()`] to say.
 
+mod drift;
 mod judges;
 mod margin;
+use drift::Drift;
 pub(super) use margin::{Margin, margin, margin_of};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -103,8 +105,8 @@ fn moments(demand: &Demand) -> usize {
     (0..demand.dimensions()).map(|dimension| demand.bins(dimension)).max().unwrap_or(0)
 }
 
-/// Marks the moments at which the servers together need more than there is. `shift` is by how many bins the time line of a
-/// server, by its place in the list, is moved.
+/// Marks the moments at which the servers together need more than there is, of the first ones of the time line. `shift` is by
+/// how many bins of these the time line of a server, by its place in the list, is moved.
 fn mark(
     demand: &Demand,
     servers: &[usize],
@@ -113,10 +115,10 @@ fn mark(
     shift: impl Fn(usize) -> usize,
 ) {
     for (dimension, most) in capacity.iter().enumerate() {
-        let bins = demand.bins(dimension);
+        let bins = demand.bins(dimension).min(over.len());
         let mut sums = vec![0u64; bins];
         for (place, server) in servers.iter().enumerate() {
-            let values = demand.of(*server, dimension);
+            let values = &demand.of(*server, dimension)[..bins];
             let (front, back) = values.split_at(shift(place) % bins.max(1));
             let (first, last) = sums.split_at_mut(back.len());
             first.iter_mut().zip(back).for_each(|(sum, value)| *sum += u64::from(*value));
@@ -130,59 +132,69 @@ fn mark(
     }
 }
 
-/// For each host the probability that at some moment it has less than its servers ask for. `None` if the traces are too
-/// short to say.
-pub(super) fn probabilities(
-    demand: &Demand,
-    packing: &Packing,
-    capacities: &[Vec<u32>],
-    step_s: u32,
+/// How probable it is of hosts of one setting that at some moment they have less than their servers ask for.
+pub(super) struct Risks<'a> {
+    demand: &'a Demand,
+    capacities: Vec<Vec<u32>>,
+    drift: Option<Drift>,
+    step_s: usize,
     seed: u64,
-) -> Option<Vec<f64>> {
-    let hosts = packing.hosts.iter().enumerate();
-    hosts.map(|host| probability(demand, host, capacities, step_s, seed)).collect()
 }
 
-/// The same of one host, which has this place in its plan. By days that are shifted, or by days as they were if that is more:
-/// where loads rise together.
-pub(super) fn probability(
-    demand: &Demand,
-    (at, host): (usize, &Packed),
-    capacities: &[Vec<u32>],
-    step_s: u32,
-    seed: u64,
-) -> Option<f64> {
-    let shifted = shifted(demand, (at, host), capacities, step_s, seed, ROUNDS)?;
-    let alone = Packing { hosts: vec![host.clone()], unplaced: Vec::new() };
-    Some(shifted.max(overloaded_share(demand, &alone, capacities)))
-}
+impl<'a> Risks<'a> {
+    /// `None` if the traces are too short to say.
+    pub fn new(setting: &Setting<'_>, demand: &'a Demand) -> Option<Self> {
+        let grid = setting.traces.grid;
+        is_long_enough(grid).then(|| Self {
+            demand,
+            capacities: capacities(setting.hosts, &setting.resources),
+            drift: Drift::new(setting, demand),
+            step_s: grid.step_s as usize,
+            seed: setting.policy.seed,
+        })
+    }
 
-/// By days that are shifted against each other: of a host's servers alone, in whatever order they are named, so that it can be
-/// found again.
-fn shifted(
-    demand: &Demand,
-    (at, host): (usize, &Packed),
-    capacities: &[Vec<u32>],
-    step_s: u32,
-    seed: u64,
-    rounds: usize,
-) -> Option<f64> {
-    let moments = moments(demand);
-    let step_s = step_s as usize;
-    let days = moments * step_s / DAY_S;
-    if days < DAYS_MIN {
-        return None;
+    pub fn probabilities(&self, packing: &Packing) -> Vec<f64> {
+        packing.hosts.iter().enumerate().map(|host| self.probability(host)).collect()
     }
-    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(at as u64));
-    let mut servers = host.servers.clone();
-    servers.sort_unstable();
-    let mut count = 0;
-    for _ in 0..rounds {
-        let shifts: Vec<usize> =
-            servers.iter().map(|_| random.random_range(0..days) * DAY_S / step_s).collect();
-        let mut over = vec![false; moments];
-        mark(demand, &servers, &capacities[host.kind], &mut over, |place| shifts[place]);
-        count += over.into_iter().filter(|over| *over).count();
+
+    /// Of one host, which has this place in its plan: by days that are shifted; by days as they were if that is more, where
+    /// loads rise together; or by what does not wait, if it drifts further.
+    pub fn probability(&self, (at, host): (usize, &Packed)) -> f64 {
+        let alone = Packing { hosts: vec![host.clone()], unplaced: Vec::new() };
+        self.shifted((at, host), ROUNDS)
+            .max(overloaded_share(self.demand, &alone, &self.capacities))
+            .max(self.drifted((at, host), ROUNDS))
     }
-    Some(count as f64 / (rounds * moments) as f64)
+
+    /// By days that are shifted against each other: of a host's servers alone, in whatever order they are named, so that it
+    /// can be found again.
+    fn shifted(&self, (at, host): (usize, &Packed), rounds: usize) -> f64 {
+        let days = moments(self.demand) * self.step_s / DAY_S;
+        // Whole days, so that those that come round to the beginning begin at the same time of day.
+        let moments = days * DAY_S / self.step_s;
+        let mut random = self.random(at);
+        let mut servers = host.servers.clone();
+        servers.sort_unstable();
+        let mut count = 0;
+        for _ in 0..rounds {
+            let shifts: Vec<usize> =
+                servers.iter().map(|_| random.random_range(0..days) * DAY_S / self.step_s).collect();
+            let mut over = vec![false; moments];
+            mark(self.demand, &servers, &self.capacities[host.kind], &mut over, |place| shifts[place]);
+            count += over.into_iter().filter(|over| *over).count();
+        }
+        count as f64 / (rounds * moments) as f64
+    }
+
+    /// Of what does not wait.
+    fn drifted(&self, (at, host): (usize, &Packed), rounds: usize) -> f64 {
+        let capacity = &self.capacities[host.kind];
+        let of = |drift: &Drift| drift.share(self.demand, host, capacity, &mut self.random(at), rounds);
+        self.drift.as_ref().map_or(0.0, of)
+    }
+
+    fn random(&self, at: usize) -> SmallRng {
+        SmallRng::seed_from_u64(self.seed.wrapping_add(at as u64))
+    }
 }

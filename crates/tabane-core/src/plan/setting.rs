@@ -18,7 +18,7 @@ use super::{
     units::Units,
 };
 use crate::pack::{
-    Demand, Packing, Problem, SERVERS_MAX, construct, exhaust, improve, lower_bound, settle, total,
+    Demand, Packing, Problem, SERVERS_MAX, construct, exhaust, improve, level, lower_bound, settle, total,
 };
 
 /// Attempts at better packings by load alone, before licences are looked at or all ways are tried.
@@ -103,6 +103,11 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// The most that a server can use.
+    pub fn memory_ceiling(&self, server: usize) -> u32 {
+        needs::memory_ceiling(&self.traces.servers[self.servers[server]], self.policy)
+    }
+
     /// At all moments.
     pub fn demand_in_full(&self) -> Demand {
         let all = 0..self.traces.grid.bins;
@@ -139,7 +144,8 @@ impl<'a> Setting<'a> {
         &self.units
     }
 
-    /// Packs the servers, looking for better packings until `stop` says so.
+    /// Packs the servers, looking for better packings until `stop` says so, and then, unless it says so from the beginning,
+    /// for one with hosts that are about as full as each other.
     pub fn pack(
         &self,
         problem: &Problem,
@@ -150,7 +156,13 @@ impl<'a> Setting<'a> {
         let best = |problem: &Problem, bounded: &dyn Fn(&Packing) -> f64| {
             let first = construct(problem);
             let enough = bounded(&first);
-            improve(problem, first, enough, self.policy.seed, workers, stop).packing
+            let is_hurried = stop(0, first.cost(problem.kinds()));
+            let packing = improve(problem, first, enough, self.policy.seed, workers, stop).packing;
+            if is_hurried {
+                return packing;
+            }
+            let kinds = |fill: f64| needs::kinds(self.hosts, &self.resources, self.policy.objective, fill);
+            level(problem, packing, fill, &kinds, self.policy.seed)
         };
         if self.rules.together.is_empty() && self.rules.spread.is_empty() {
             return Ok(best(problem, &|first| lower_bound(problem, &placed(first)).cost));

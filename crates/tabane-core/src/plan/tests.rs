@@ -12,6 +12,7 @@ use super::*;
 
 mod absurd;
 mod cpus;
+mod drift;
 mod judges;
 mod licences;
 mod mutations;

@@ -14,9 +14,9 @@ use std::{
 
 use super::{
     super::{PlanError, setting::Setting},
-    DAY_S, Days, capacities, is_long_enough, overloaded, overloaded_share, shifted,
+    DAY_S, Days, Risks, capacities, is_long_enough, overloaded, overloaded_share,
 };
-use crate::pack::{Demand, Packing};
+use crate::pack::{Demand, Packed, Packing};
 
 /// Parts of the time line that judge in turn plans of all others.
 const FOLDS: usize = 6;
@@ -46,7 +46,7 @@ struct Packings {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Judged {
-    /// The share of overloaded host-samples, the mean of all judges.
+    /// The share of overloaded host-samples: the mean of all judges, or what comes of drifting, if that is more.
     pub seen: f64,
     /// The same of a plan of everything by everything as it was: nothing, unless hosts are filled to more than they have.
     pub suited: f64,
@@ -85,8 +85,15 @@ impl<'a> Judges<'a> {
         }
         let (far, _) = self.judged_by(&(self.half..self.setting.traces.grid.bins), &of_earlier_half);
         let suited = overloaded_share(&self.all, &of_all, &self.capacities);
+        let risks = Risks::new(&self.setting, &self.all).expect("the time line is long enough to judge by");
+        let mean = |of: &dyn Fn((usize, &Packed)) -> f64| {
+            let hosts = of_all.hosts.iter().enumerate();
+            hosts.map(of).sum::<f64>() / of_all.hosts.len().max(1) as f64
+        };
+        let shifted = mean(&|host| risks.shifted(host, ROUNDS));
+        let drifted = mean(&|host| risks.drifted(host, ROUNDS));
         Ok(Judged {
-            seen: (near.midpoint(far) + self.shifted(&of_all) + suited) / 3.0,
+            seen: ((near.midpoint(far) + shifted + suited) / 3.0).max(drifted),
             suited,
             unplaced: without_fold
                 .iter()
@@ -138,13 +145,6 @@ impl<'a> Judges<'a> {
     fn packed(&self, demand: Demand, fill: f64) -> Result<Packing, PlanError> {
         let problem = self.setting.problem(demand, self.setting.policy.objective, fill)?;
         self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
-    }
-
-    /// By days that are shifted at random.
-    fn shifted(&self, packing: &Packing) -> f64 {
-        let (step_s, seed) = (self.setting.traces.grid.step_s, self.setting.policy.seed);
-        let of = |host| shifted(&self.all, host, &self.capacities, step_s, seed, ROUNDS).unwrap_or_default();
-        packing.hosts.iter().enumerate().map(of).sum::<f64>() / packing.hosts.len().max(1) as f64
     }
 }
 

@@ -14,8 +14,9 @@
 //! once, since what comes in some month is seen on few of its days; but days before and after it are known. The later half
 //! tells of what grows or drifts for longer. The third knows everything, and not that loads rise together; the last was made to
 //! suit: they say too little. That a mixture of errors on what was known and on what was not is nearer than either is an old
-//! finding (Efron, "Estimating the error rate of a prediction rule", 1983). The fill is lowered until the mean keeps the
-//! accepted share, and so does what was measured.
+//! finding (Efron, "Estimating the error rate of a prediction rule", 1983). What does not wait, memory in use, has a judge of
+//! its own, which alone counts where it sees more: how far it drifts in as long again as was measured (see [`super::drift`]).
+//! The fill is lowered until all that keeps the accepted share, and so does what was measured.
 //!
 //! That nothing was seen does not mean that nothing will come: of `n` days of hosts that were judged half a one more could have
 //! been overloaded (Jeffreys, "An invariant form for the prior probability in estimation problems", 1946), so that no less than
@@ -35,7 +36,7 @@ const FILL_STEP: f64 = 0.1;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::plan) struct Margin {
     pub fill: f64,
-    /// The share of overloaded host-samples, the mean of all judges.
+    /// The share of overloaded host-samples, by all judges.
     pub seen: f64,
     /// The same, or more where little was judged.
     pub expected: f64,

@@ -15,7 +15,7 @@ use crate::{
         PlanError,
         needs::prices,
         peaks::peaks,
-        risk::{capacities, overloaded_share, probability},
+        risk::{Risks, capacities, overloaded_share},
         rules::domain_of,
         setting::Setting,
     },
@@ -80,12 +80,12 @@ impl Bench {
     }
 
     fn risks(&self, setting: &Setting<'_>, packing: &Packing, touched: &[usize]) -> Option<Vec<f64>> {
-        let (all, step_s) = (capacities(setting.hosts, &setting.resources), setting.traces.grid.step_s);
+        let risks = Risks::new(setting, &self.demand)?;
         let of = |at: &usize| {
             let host = packing.hosts.get(*at).cloned().unwrap_or_default();
-            probability(&self.demand, (*at, &host), &all, step_s, setting.policy.seed)
+            risks.probability((*at, &host))
         };
-        touched.iter().map(of).collect()
+        Some(touched.iter().map(of).collect())
     }
 }
 

@@ -7,7 +7,13 @@ use tabane_model::{HostType, Objective, Plan, PlanNote, PlanResource, PlannedHos
 use super::Fault;
 use crate::{
     pack::{Breach, Demand, Packing, Problem},
-    plan::{PlanError, needs, peaks::peaks, risk, rules::domain_of, setting::Setting},
+    plan::{
+        PlanError, needs,
+        peaks::peaks,
+        risk::{self, Risks},
+        rules::domain_of,
+        setting::Setting,
+    },
 };
 
 pub(super) struct Judge<'a> {
@@ -143,14 +149,8 @@ impl<'a> Judge<'a> {
 
     /// Probabilities that are not what the traces say.
     pub fn probabilities(&self, packing: &Packing) -> Vec<Fault> {
-        let setting = self.setting;
-        let found = risk::probabilities(
-            self.problem.demand(),
-            packing,
-            &risk::capacities(setting.hosts, &setting.resources),
-            setting.traces.grid.step_s,
-            setting.policy.seed,
-        );
+        let risks = Risks::new(self.setting, self.problem.demand());
+        let found = risks.map(|risks| risks.probabilities(packing));
         let hosts = self.plan.hosts.iter().filter(|host| !host.spare).enumerate();
         let is_wrong = |(at, told): &(usize, &PlannedHost)| {
             let is = found.as_ref().and_then(|all| all.get(*at).copied());
