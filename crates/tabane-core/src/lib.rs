@@ -8,6 +8,7 @@ pub mod allocate;
 pub mod layers;
 pub mod licence;
 pub mod pack;
+mod parallel;
 pub mod place;
 pub mod plan;
 pub mod support;

@@ -40,7 +40,7 @@ mod sums;
 use crowd::Crowd;
 use load::Load;
 
-pub use bound::{Bound, Certificate, Step, lower_bound};
+pub use bound::{Bound, Certificate, Step, lower_bound, rough_bound};
 pub use check::{Breach, check_bound, check_host, check_packing};
 pub use construct::construct;
 pub use demand::{AMOUNT_MAX, Demand, DemandBuilder};

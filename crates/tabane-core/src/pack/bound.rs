@@ -88,6 +88,18 @@ pub fn lower_bound(problem: &Problem, placed: &[usize]) -> Bound {
     }
 }
 
+/// What they cost at least by volume alone: soon found, and less than what [`lower_bound`] finds, or as much.
+pub fn rough_bound(problem: &Problem, placed: &[usize]) -> f64 {
+    let (mut hosts, mut cost) = (by_groups(problem, placed).0, 0.0f64);
+    for dimension in 0..problem.demand().dimensions() {
+        let totals = problem.demand().sum(placed.iter().copied(), dimension);
+        let most = totals.into_iter().max().unwrap_or(0);
+        hosts = hosts.max(most.div_ceil(largest_capacity(problem, dimension).max(1).into()) as usize);
+        cost = cost.max(cheapest_mixture(problem, dimension, most as f64));
+    }
+    cost.max(cheapest(problem, hosts))
+}
+
 /// The one with more hosts; of equals the first.
 fn larger(one: (usize, Certificate), other: (usize, Certificate)) -> (usize, Certificate) {
     if other.0 > one.0 { other } else { one }
@@ -118,8 +130,10 @@ fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
         }
         let capacity = largest_capacity(problem, dimension);
         let sizes: Vec<u32> = placed.iter().map(|s| problem.demand().of(*s, dimension)[bin]).collect();
-        let steps = std::iter::once(Step::Volume).chain((1..=PARTS_MAX).map(Step::Parts));
-        for step in steps.chain(fringes(&sizes, capacity)) {
+        let shares = shares(&sizes, capacity);
+        let known = best.0;
+        let parts = (1..=PARTS_MAX).filter(|k| most_by_parts(&shares, *k) > known).map(Step::Parts);
+        for step in std::iter::once(Step::Volume).chain(parts).chain(fringes(&sizes, capacity)) {
             let hosts = hosts_of(&sizes, step, capacity);
             best = larger(best, (hosts, Certificate::Moment { dimension, bin, step }));
         }
@@ -135,6 +149,18 @@ fn fringes(sizes: &[u32], capacity: u32) -> impl Iterator<Item = Step> {
     left.dedup();
     let every = left.len().div_ceil(PARTS_MAX as usize).max(1);
     left.into_iter().filter(move |fringe| *fringe <= capacity / 2).step_by(every).map(Step::Fringe)
+}
+
+/// Sizes as parts of a host in units of a 2³¹th, rounded up.
+fn shares(sizes: &[u32], capacity: u32) -> Vec<u32> {
+    let share = |size: &u32| (u64::from(*size) << 31).div_ceil(capacity.into());
+    sizes.iter().map(|size| u32::try_from(share(size)).unwrap_or(u32::MAX)).collect()
+}
+
+/// No fewer hosts than u(k) makes of it, found without a division for each size: most functions make nothing of it.
+fn most_by_parts(shares: &[u32], k: u32) -> usize {
+    let parts: u64 = shares.iter().map(|share| (u64::from(*share) * u64::from(k + 1)) >> 31).sum();
+    parts.div_ceil(k.into()) as usize
 }
 
 fn hosts_of(sizes: &[u32], step: Step, capacity: u32) -> usize {
@@ -217,6 +243,16 @@ mod tests {
                 let count: u64 = sizes.iter().map(|size| step.count(*size, capacity)).sum();
                 prop_assert!(count <= step.whole(capacity), "{step:?} {sizes:?} {capacity}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_looked_at_would_not_be_more(
+            sizes in proptest::collection::vec(1u32..=360, 1..40), k in 1u32..=PARTS_MAX, scale in 1u32..=5_000_000,
+        ) {
+            let (capacity, sizes) = (360 * scale, sizes.iter().map(|size| size * scale).collect::<Vec<_>>());
+            prop_assert!(most_by_parts(&shares(&sizes, capacity), k) >= hosts_of(&sizes, Step::Parts(k), capacity));
         }
     }
 

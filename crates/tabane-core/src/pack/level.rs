@@ -4,14 +4,14 @@
 //! not. Here the same servers are dealt out anew over the same hosts, which are filled less and less, as long as that is
 //! found soon: no host more, and more room on the fullest.
 
-use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
+use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use super::{Kind, Packed, Packing, Problem, anneal::Annealing, improve::HOSTS_TOGETHER};
 
 /// Steps of an annealing for each of its hosts: what is too much is little.
-const STEPS: u64 = 5_000;
+const STEPS: u64 = 2_000;
 /// Fills that are nearer to each other than this are not told apart.
-const PRECISION: f64 = 0.01;
+const PRECISION: f64 = 0.02;
 
 /// The same servers on as many hosts of each kind. `problem` is what the packing solves with hosts that are filled to `fill`,
 /// and `kinds` says what they have with any other fill.
@@ -24,54 +24,79 @@ pub fn level(
 ) -> Packing {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut eased = problem.clone();
-    let (mut few, mut enough) = (fill * least_full(problem, &packing), fill);
-    let mut best = packing;
+    let mut best: Vec<Host> = packing.hosts.into_iter().map(|host| Host::new(problem, host)).collect();
+    let (mut few, mut enough) = (fill * least_full(problem, &best), fill);
     while enough - few > PRECISION {
         let tried = few.midpoint(enough);
         eased.set_capacities(kinds(tried));
-        match eased_to(&eased, &best.hosts, &mut random) {
-            Some(hosts) => (best.hosts, enough) = (hosts, tried),
+        match eased_to(&eased, &best, &mut random) {
+            Some(hosts) => (best, enough) = (hosts, tried),
             None => few = tried,
         }
     }
-    best
+    let hosts = best.into_iter().map(|host| host.packed).filter(|host| !host.servers.is_empty());
+    Packing { hosts: hosts.collect(), unplaced: packing.unplaced }
+}
+
+#[derive(Clone)]
+struct Host {
+    packed: Packed,
+    /// The most that its servers need at once, of each dimension.
+    peaks: Vec<u64>,
+}
+
+impl Host {
+    fn new(problem: &Problem, packed: Packed) -> Self {
+        let demand = problem.demand();
+        let peak = |dimension| demand.sum(packed.servers.iter().copied(), dimension).into_iter().max();
+        let peaks = (0..demand.dimensions()).map(|dimension| peak(dimension).unwrap_or(0)).collect();
+        Self { packed, peaks }
+    }
+
+    fn fits(&self, problem: &Problem) -> bool {
+        let capacity = &problem.kinds()[self.packed.kind].capacity;
+        self.peaks.iter().zip(capacity).all(|(peak, most)| *peak <= u64::from(*most))
+    }
+
+    /// Whether one of its servers is too much by itself.
+    fn is_bound_to_be_full(&self, problem: &Problem) -> bool {
+        self.packed.servers.iter().any(|server| !problem.fits_alone(*server, self.packed.kind))
+    }
 }
 
 /// How full hosts were if each had the same share of all that is needed: of what is the scarcest.
-fn least_full(problem: &Problem, packing: &Packing) -> f64 {
-    let placed = || packing.hosts.iter().flat_map(|host| &host.servers).copied();
+fn least_full(problem: &Problem, hosts: &[Host]) -> f64 {
+    let placed = || hosts.iter().flat_map(|host| &host.packed.servers).copied();
     let of = |dimension: usize| {
-        let there: u64 =
-            packing.hosts.iter().map(|host| u64::from(problem.kinds()[host.kind].capacity[dimension])).sum();
+        let capacity = |host: &Host| u64::from(problem.kinds()[host.packed.kind].capacity[dimension]);
+        let there: u64 = hosts.iter().map(capacity).sum();
         let needed = problem.demand().sum(placed(), dimension).into_iter().max().unwrap_or(0);
         needed as f64 / there.max(1) as f64
     };
     (0..problem.demand().dimensions()).map(of).fold(0.0, f64::max).min(1.0)
 }
 
-/// Hosts with a server that is too large by itself stay what they are. `None` if the others are too full, or nearly.
-fn eased_to(problem: &Problem, hosts: &[Packed], random: &mut SmallRng) -> Option<Vec<Packed>> {
-    let fits = |host: &&usize| {
-        let host = &hosts[**host];
-        host.servers.iter().all(|server| problem.fits_alone(*server, host.kind))
-    };
-    let all: Vec<usize> = (0..hosts.len()).collect();
-    let mut free: Vec<usize> = all.iter().filter(fits).copied().collect();
+/// Hosts that are bound to be full stay what they are. `None` if the others are too full.
+fn eased_to(problem: &Problem, hosts: &[Host], random: &mut SmallRng) -> Option<Vec<Host>> {
+    let mut free: Vec<usize> = (0..hosts.len()).collect();
+    free.retain(|host| !hosts[*host].is_bound_to_be_full(problem));
+    if free.is_empty() {
+        return None;
+    }
     free.shuffle(random);
     let mut eased = hosts.to_vec();
-    for part in free.chunks(HOSTS_TOGETHER) {
-        let before: Vec<Packed> = part.iter().map(|host| hosts[*host].clone()).collect();
-        let after = annealed(problem, &before, random)?;
-        part.iter().zip(after).for_each(|(host, after)| eased[*host] = after);
+    for part in free.chunks(HOSTS_TOGETHER).filter(|part| !part.iter().all(|host| hosts[*host].fits(problem)))
+    {
+        let before: Vec<Packed> = part.iter().map(|host| hosts[*host].packed.clone()).collect();
+        let mut annealing = Annealing::new(problem, &before, &[])?;
+        if !annealing.run(STEPS * before.len() as u64, 0.0, random, &mut || false) {
+            return None;
+        }
+        part.iter()
+            .zip(annealing.packed())
+            .for_each(|(host, after)| eased[*host] = Host::new(problem, after));
     }
-    eased.retain(|host| !host.servers.is_empty());
-    (!free.is_empty()).then_some(eased)
-}
-
-fn annealed(problem: &Problem, hosts: &[Packed], random: &mut impl Rng) -> Option<Vec<Packed>> {
-    let mut annealing = Annealing::new(problem, hosts, &[])?;
-    let steps = STEPS * hosts.len() as u64;
-    annealing.run(steps, 0.0, random, &mut || false).then(|| annealing.packed().collect())
+    Some(eased)
 }
 
 #[cfg(test)]

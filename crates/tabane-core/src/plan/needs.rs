@@ -203,14 +203,19 @@ fn measured(
     let mut sum = vec![0u32; bins.iter().map(Range::len).sum()];
     for metric in resource.metrics {
         let Some(row) = traces.of(server, *metric) else { continue };
-        let row: Vec<u32> = bins.iter().flat_map(|bins| &row[bins.clone()]).copied().collect();
+        let parts: Vec<&[u32]> = bins.iter().map(|bins| &row[bins.clone()]).collect();
         let substitute = match gaps {
             Gaps::Zero => 0,
             // Of these bins alone: what comes later is not known to whoever plans with them.
-            Gaps::P95 => stand_in(&row),
+            Gaps::P95 => stand_in(&parts),
         };
-        for (sum, value) in sum.iter_mut().zip(&row) {
-            *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
+        let mut left = sum.as_mut_slice();
+        for part in parts {
+            let (sums, others) = left.split_at_mut(part.len());
+            for (sum, value) in sums.iter_mut().zip(part) {
+                *sum = sum.saturating_add(if *value == NO_SAMPLE { substitute } else { *value });
+            }
+            left = others;
         }
     }
     sum
@@ -257,15 +262,17 @@ impl More {
 
 /// What a missing sample counts as: the 95th percentile of those that there are; where there are fewer than half, the
 /// most of them, since little is known then. 0 without any.
-fn stand_in(row: &[u32]) -> u32 {
-    if !row.contains(&NO_SAMPLE) {
+fn stand_in(parts: &[&[u32]]) -> u32 {
+    if parts.iter().all(|part| !part.contains(&NO_SAMPLE)) {
         return 0;
     }
-    let mut samples: Vec<u32> = row.iter().copied().filter(|value| *value != NO_SAMPLE).collect();
+    let all: usize = parts.iter().map(|part| part.len()).sum();
+    let mut samples: Vec<u32> =
+        parts.iter().flat_map(|part| part.iter()).copied().filter(|value| *value != NO_SAMPLE).collect();
     if samples.is_empty() {
         return 0;
     }
-    if samples.len() * 2 < row.len() {
+    if samples.len() * 2 < all {
         return samples.into_iter().max().unwrap_or(0);
     }
     let at = (samples.len() - 1) * 95 / 100;

@@ -15,7 +15,10 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tabane_model::{Grid, HostType, PlanNote};
 
 use super::{needs::Resource, setting::Setting};
-use crate::pack::{Demand, Packed, Packing};
+use crate::{
+    pack::{Demand, Packed, Packing},
+    parallel,
+};
 
 /// Less than this is no history to judge by.
 pub(super) const DAYS_MIN: usize = 4;
@@ -155,7 +158,7 @@ impl<'a> Risks<'a> {
     }
 
     pub fn probabilities(&self, packing: &Packing) -> Vec<f64> {
-        packing.hosts.iter().enumerate().map(|host| self.probability(host)).collect()
+        parallel::map(packing.hosts.len(), |at| self.probability((at, &packing.hosts[at])))
     }
 
     /// Of one host, which has this place in its plan: by days that are shifted; by days as they were if that is more, where
@@ -164,7 +167,7 @@ impl<'a> Risks<'a> {
         let alone = Packing { hosts: vec![host.clone()], unplaced: Vec::new() };
         self.shifted((at, host), ROUNDS)
             .max(overloaded_share(self.demand, &alone, &self.capacities))
-            .max(self.drifted((at, host), ROUNDS))
+            .max(self.drifted((at, host)))
     }
 
     /// By days that are shifted against each other: of a host's servers alone, in whatever order they are named, so that it
@@ -188,9 +191,9 @@ impl<'a> Risks<'a> {
     }
 
     /// Of what does not wait.
-    fn drifted(&self, (at, host): (usize, &Packed), rounds: usize) -> f64 {
+    fn drifted(&self, (at, host): (usize, &Packed)) -> f64 {
         let capacity = &self.capacities[host.kind];
-        let of = |drift: &Drift| drift.share(self.demand, host, capacity, &mut self.random(at), rounds);
+        let of = |drift: &Drift| drift.share(self.demand, host, capacity, &mut self.random(at));
         self.drift.as_ref().map_or(0.0, of)
     }
 

@@ -145,32 +145,32 @@ impl<'a> Setting<'a> {
     }
 
     /// Packs the servers, looking for better packings until `stop` says so, and then, unless it says so from the beginning,
-    /// for one with hosts that are about as full as each other.
+    /// for one with hosts that are about as full as each other. None is looked for that costs less than `bound` says of the
+    /// servers that are placed.
     pub fn pack(
         &self,
         problem: &Problem,
         fill: f64,
         workers: usize,
+        bound: &dyn Fn(&Problem, &[usize]) -> f64,
         stop: &(dyn Fn(u64, f64) -> bool + Sync),
     ) -> Result<Packing, PlanError> {
-        let best = |problem: &Problem, bounded: &dyn Fn(&Packing) -> f64| {
-            let first = construct(problem);
-            let enough = bounded(&first);
-            let is_hurried = stop(0, first.cost(problem.kinds()));
-            let packing = improve(problem, first, enough, self.policy.seed, workers, stop).packing;
-            if is_hurried {
-                return packing;
-            }
-            let kinds = |fill: f64| needs::kinds(self.hosts, &self.resources, self.policy.objective, fill);
-            level(problem, packing, fill, &kinds, self.policy.seed)
+        let units = if self.rules.together.is_empty() && self.rules.spread.is_empty() {
+            problem.clone()
+        } else {
+            let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
+            self.fits_somewhere(problem, &units)?;
+            units
         };
-        if self.rules.together.is_empty() && self.rules.spread.is_empty() {
-            return Ok(best(problem, &|first| lower_bound(problem, &placed(first)).cost));
+        let first = construct(&units);
+        let enough = bound(problem, &placed(&self.units.expand(&first)));
+        let is_hurried = stop(0, first.cost(units.kinds()));
+        let packing = improve(&units, first, enough, self.policy.seed, workers, stop).packing;
+        if is_hurried {
+            return Ok(self.units.expand(&packing));
         }
-        let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
-        self.fits_somewhere(problem, &units)?;
-        let packing = best(&units, &|first| lower_bound(problem, &placed(&self.units.expand(first))).cost);
-        Ok(self.units.expand(&packing))
+        let kinds = |fill: f64| needs::kinds(self.hosts, &self.resources, self.policy.objective, fill);
+        Ok(self.units.expand(&level(&units, packing, fill, &kinds, self.policy.seed)))
     }
 
     /// Whether all ways to place these servers may be tried. Who goes to which domain is dealt out beforehand, so with such
@@ -213,11 +213,12 @@ impl<'a> Setting<'a> {
         workers: usize,
         stop: &(dyn Fn(u64, f64) -> bool + Sync),
     ) -> Result<Packing, PlanError> {
+        let bound = |problem: &Problem, placed: &[usize]| lower_bound(problem, placed).cost;
         if self.licensing.is_empty() && !self.is_exhaustible() {
-            return self.pack(problem, fill, workers, stop);
+            return self.pack(problem, fill, workers, &bound, stop);
         }
         let by_load = |turns: u64, cost: f64| turns > TURNS_BY_LOAD || stop(turns, cost);
-        let packing = self.pack(problem, fill, workers, &by_load)?;
+        let packing = self.pack(problem, fill, workers, &bound, &by_load)?;
         if self.licensing.is_empty() {
             return Ok(packing);
         }

@@ -15,6 +15,8 @@ use crate::pack::{Demand, Packed};
 const ALIKE: usize = 17;
 /// How much a path grows with the size of the server at most.
 const LARGER_MAX: f64 = 2.0;
+/// For each host.
+const ROUNDS: usize = 10;
 
 pub(super) struct Drift {
     dimension: usize,
@@ -57,20 +59,13 @@ impl Drift {
     }
 
     /// The share of moments to come at which the servers of a host need more than there is, whatever order they are named in.
-    pub fn share(
-        &self,
-        demand: &Demand,
-        host: &Packed,
-        capacity: &[u32],
-        random: &mut SmallRng,
-        rounds: usize,
-    ) -> f64 {
+    pub fn share(&self, demand: &Demand, host: &Packed, capacity: &[u32], random: &mut SmallRng) -> f64 {
         let most = f64::from(capacity[self.dimension]);
         let mut servers = host.servers.clone();
         servers.sort_unstable();
         let bins = demand.bins(self.dimension);
         let mut count = 0;
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS {
             let mut sums = vec![0.0; bins];
             for server in &servers {
                 let other = self.alike(*server, random);
@@ -78,7 +73,7 @@ impl Drift {
             }
             count += sums.into_iter().filter(|sum| *sum > most).count();
         }
-        count as f64 / (rounds * bins) as f64
+        count as f64 / (ROUNDS * bins) as f64
     }
 
     fn alike(&self, server: usize, random: &mut SmallRng) -> usize {

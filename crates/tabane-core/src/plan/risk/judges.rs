@@ -1,22 +1,15 @@
 //! What judges say of plans that fill hosts so far. How they count is for [`super::margin()`] to tell.
 
-use std::{
-    collections::BTreeMap,
-    iter,
-    ops::Range,
-    slice,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{iter, ops::Range, slice};
 
 use super::{
     super::{PlanError, setting::Setting},
     DAY_S, Days, Risks, capacities, is_long_enough, overloaded, overloaded_share,
 };
-use crate::pack::{Demand, Packed, Packing};
+use crate::{
+    pack::{Demand, Packed, Packing, rough_bound},
+    parallel,
+};
 
 /// Parts of the time line that judge in turn plans of all others.
 const FOLDS: usize = 6;
@@ -91,7 +84,7 @@ impl<'a> Judges<'a> {
             hosts.map(of).sum::<f64>() / of_all.hosts.len().max(1) as f64
         };
         let shifted = mean(&|host| risks.shifted(host, ROUNDS));
-        let drifted = mean(&|host| risks.drifted(host, ROUNDS));
+        let drifted = mean(&|host| risks.drifted(host));
         Ok(Judged {
             seen: ((near.midpoint(far) + shifted + suited) / 3.0).max(drifted),
             suited,
@@ -116,24 +109,10 @@ impl<'a> Judges<'a> {
         let later_half = self.half..bins;
         let judging: Vec<_> = iter::once(&later_half).chain(&self.folds).collect();
         let demand = |at: usize| match at {
-            0 => Some(self.all.clone()),
-            _ => judging.get(at - 1).map(|part| self.setting.demand(&[0..part.start, part.end..bins])),
+            0 => self.all.clone(),
+            _ => self.setting.demand(&[0..judging[at - 1].start, judging[at - 1].end..bins]),
         };
-        let (next, packings) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-        let at_once = thread::available_parallelism().map_or(1, usize::from);
-        thread::scope(|scope| {
-            for _ in 0..at_once {
-                scope.spawn(|| {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(demand) = demand(at) else { break };
-                        let packing = self.packed(demand, fill);
-                        packings.lock().unwrap_or_else(PoisonError::into_inner).insert(at, packing);
-                    }
-                });
-            }
-        });
-        let mut packings = packings.into_inner().unwrap_or_else(PoisonError::into_inner).into_values();
+        let mut packings = parallel::map(1 + judging.len(), |at| self.packed(demand(at), fill)).into_iter();
         let mut next = || packings.next().expect("each was packed");
         Ok(Packings {
             of_all: next()?,
@@ -144,7 +123,7 @@ impl<'a> Judges<'a> {
 
     fn packed(&self, demand: Demand, fill: f64) -> Result<Packing, PlanError> {
         let problem = self.setting.problem(demand, self.setting.policy.objective, fill)?;
-        self.setting.pack(&problem, fill, 1, &|turns, _| turns >= TURNS)
+        self.setting.pack(&problem, fill, 1, &rough_bound, &|turns, _| turns >= TURNS)
     }
 }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tabane_core::plan::{self, Request};
+use tabane_core::{
+    pack::{Kind, Problem, level},
+    plan::{self, Request},
+};
 use tabane_model::{Gaps, MemoryBasis, PlanPolicy, Traces};
 
 use super::{
@@ -33,13 +36,17 @@ pub fn figures(traces: &Traces, limit: Duration) -> Result<Value> {
     let (half, all) = (traces.grid.bins / 2, traces.grid.bins);
     let (earlier, later) = (all_rows(traces, 0..half), all_rows(traces, half..all));
     let filled = |fill: f64| CAPACITY.map(|most| (f64::from(most) * fill) as u32);
+    let kinds = |fill: f64| {
+        let mut capacity = filled(fill).to_vec();
+        capacity[MEMORY] = capacity[MEMORY].min(CAPACITY[MEMORY]);
+        vec![Kind { capacity, price: 1.0, count: None }]
+    };
     let mut ours = Vec::new();
     for fill in [1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.975, 0.95, 0.925, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5]
     {
-        let mut capacity = filled(fill);
-        capacity[MEMORY] = capacity[MEMORY].min(CAPACITY[MEMORY]);
-        let problem = problem(demand(&earlier), &capacity)?;
+        let problem = Problem::new(demand(&earlier), kinds(fill))?;
         let (packing, _) = solved(&problem, limit)?;
+        let packing = level(&problem, packing, fill, &kinds, 1);
         let hosts: Vec<Vec<usize>> = packing.hosts.into_iter().map(|host| host.servers).collect();
         ours.push(told(&later, &hosts, json!({ "fill": fill })));
     }
