@@ -85,7 +85,7 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             format!("測定データが {days_min} 日に満たないため、ホストが過負荷になる頻度は分かりません。")
         }
         PlanNote::NoMargin { expected_share } => format!(
-            "試したどの余裕でも許容値を満たせません。ホスト標本の {} が過負荷になると見込まれます。",
+            "許容値を超える過負荷が見込まれます（ホスト標本の {}）。試したどの余裕でも、この台数ではそれ以下を約束できません。fill_max を下げると改善する場合があります。",
             percent(*expected_share)
         ),
         PlanNote::LittleHistory { expected_share } => format!(

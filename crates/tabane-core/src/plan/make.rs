@@ -14,7 +14,7 @@ use super::{
     phases::{self, Way},
     quality::{measured, quality, suffices},
     reserve::{self, Moves},
-    risk::{self, Margin, Risks},
+    risk::{self, Margin, Risk, Risks},
     rules::is_excluded,
     setting::Setting,
     shortage, spare, supported,
@@ -137,8 +137,10 @@ impl<'a> Begun<'a> {
         let (setting, problem, traces) = (&self.setting, &self.problem, self.setting.traces);
         let bound = lower_bound(problem, &placed(&packing));
 
+        let risks = Risks::new(setting, problem.demand()).map(|risks| risks.of(&packing));
+        let margin = self.margin.zip(risks.as_ref()).map(|(margin, risks)| margin.of(risks));
         let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
-        match self.margin {
+        match margin {
             None => notes.push(PlanNote::TooShort { days_min: risk::DAYS_MIN as u32 }),
             Some(Margin { seen, expected, .. }) if seen > policy.overload_share => {
                 notes.push(PlanNote::NoMargin { expected_share: expected });
@@ -160,9 +162,7 @@ impl<'a> Begun<'a> {
         notes.extend(cpus::note(setting));
         notes.extend(shortage::note(setting, problem, &packing));
         let (names, resources) = (setting.names(), &setting.resources);
-        let risks = Risks::new(setting, problem.demand());
-        let probabilities = risks.map(|risks| risks.probabilities(&packing));
-        let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, probabilities);
+        let mut planned = planned_hosts(problem, &packing, ids, resources, hosts, &names, risks.as_deref());
         let reserve = reserved(setting, problem, &packing, give_up)?;
         let reserve = reserve.unwrap_or_else(|host| {
             let failures = policy.spare_hosts;
@@ -203,7 +203,7 @@ impl<'a> Begun<'a> {
             gates: phases::gates(policy),
             unplaced: unplaced(setting, problem, &packing),
             lower_bound: LowerBound { exhausted, ..told_bound(&bound, setting) },
-            predicted_overload_share: self.margin.map(|margin| margin.expected),
+            predicted_overload_share: margin.map(|margin| margin.expected),
             assumptions: Assumptions {
                 host_types: kinds.clone(),
                 policy: policy.clone(),
@@ -284,7 +284,7 @@ fn planned_hosts(
     resources: &[Resource],
     hosts: &HostTypes,
     names: &[&str],
-    probabilities: Option<Vec<f64>>,
+    risks: Option<&[Risk]>,
 ) -> Vec<PlannedHost> {
     let of = |(at, (host, id)): (usize, (&crate::pack::Packed, String))| {
         let kind = &hosts.host_type[host.kind];
@@ -295,7 +295,7 @@ fn planned_hosts(
             id,
             host_type: kind.name.clone(),
             servers,
-            overload_probability: probabilities.as_ref().map(|all| all[at]),
+            overload_probability: risks.map(|risks| risks[at].probability()),
             spare: false,
             peaks,
             curves,

@@ -135,6 +135,24 @@ fn mark(
     }
 }
 
+/// The share of moments at which a host has less than its servers ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Risk {
+    /// By days that are shifted.
+    shifted: f64,
+    /// By days as they were: more than that, where loads rise together.
+    suited: f64,
+    /// Of what does not wait, as it may drift.
+    drifted: f64,
+}
+
+impl Risk {
+    /// How probable it is at any moment.
+    pub fn probability(&self) -> f64 {
+        self.shifted.max(self.suited).max(self.drifted)
+    }
+}
+
 /// How probable it is of hosts of one setting that at some moment they have less than their servers ask for.
 pub(super) struct Risks<'a> {
     demand: &'a Demand,
@@ -157,17 +175,24 @@ impl<'a> Risks<'a> {
         })
     }
 
-    pub fn probabilities(&self, packing: &Packing) -> Vec<f64> {
-        parallel::map(packing.hosts.len(), |at| self.probability((at, &packing.hosts[at])))
+    /// Of this host, which has this place in its plan.
+    pub fn probability(&self, host: (usize, &Packed)) -> f64 {
+        self.of_host(host, ROUNDS).probability()
     }
 
-    /// Of one host, which has this place in its plan: by days that are shifted; by days as they were if that is more, where
-    /// loads rise together; or by what does not wait, if it drifts further.
-    pub fn probability(&self, (at, host): (usize, &Packed)) -> f64 {
+    /// Of each host.
+    pub fn of(&self, packing: &Packing) -> Vec<Risk> {
+        parallel::map(packing.hosts.len(), |at| self.of_host((at, &packing.hosts[at]), ROUNDS))
+    }
+
+    /// Of one host, which has this place in its plan; by so many shifts.
+    fn of_host(&self, (at, host): (usize, &Packed), rounds: usize) -> Risk {
         let alone = Packing { hosts: vec![host.clone()], unplaced: Vec::new() };
-        self.shifted((at, host), ROUNDS)
-            .max(overloaded_share(self.demand, &alone, &self.capacities))
-            .max(self.drifted((at, host)))
+        Risk {
+            shifted: self.shifted((at, host), rounds),
+            suited: overloaded_share(self.demand, &alone, &self.capacities),
+            drifted: self.drifted((at, host)),
+        }
     }
 
     /// By days that are shifted against each other: of a host's servers alone, in whatever order they are named, so that it

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use tabane_model::{HostTypes, PLAN_VERSION, Plan, Traces, support::TABANE};
 use thiserror::Error;
 
-use super::{PlanError, make::placed, setting::Setting};
+use super::{PlanError, make::placed, risk::Risks, setting::Setting};
 use crate::{
     pack::{check_bound, check_packing},
     support,
@@ -91,7 +91,8 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.rules(&packing));
     faults.extend(judge.numbers(&packing, &spares));
     faults.extend(judge.peaks(&packing));
-    faults.extend(judge.probabilities(&packing));
+    let risks = Risks::new(&setting, judge.problem.demand()).map(|risks| risks.of(&packing));
+    faults.extend(judge.probabilities(risks.as_deref()));
     faults.extend(judge.overcommitment(&packing));
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
@@ -131,7 +132,7 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     // Only a plan that is one can be the cheapest, or is worth the time that judging its margin again takes.
     if faults.is_empty() {
         faults.extend(judge.exhaustion(&packing));
-        faults.extend(margin::margin(plan, &setting));
+        faults.extend(margin::margin(plan, &setting, risks.as_deref().unwrap_or_default()));
     }
     faults
 }

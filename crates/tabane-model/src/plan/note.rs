@@ -15,7 +15,7 @@ pub enum PlanNote {
     Supported { supported: u32, conditional: u32, unknown: u32, unsupported: u32 },
     /// The traces are too short to say how often hosts will be overloaded.
     TooShort { days_min: u32 },
-    /// No margin that was tried keeps the accepted share.
+    /// More overload is expected than is accepted: no margin that was tried promises less of these hosts.
     NoMargin { expected_share: f64 },
     /// By what was measured the accepted share is kept, and too little was measured to promise it.
     LittleHistory { expected_share: f64 },
@@ -80,7 +80,7 @@ impl std::fmt::Display for PlanNote {
             ),
             Self::NoMargin { expected_share } => write!(
                 f,
-                "No margin that was tried keeps the accepted share: {:.4} % of host-samples are expected to be overloaded.",
+                "More overload is expected than is accepted: at {:.4} % of host-samples. No margin that was tried promises less of so few hosts; a lower fill_max may.",
                 expected_share * 100.0
             ),
             Self::LittleHistory { expected_share } => write!(

@@ -4,10 +4,10 @@ use std::{iter, ops::Range, slice};
 
 use super::{
     super::{PlanError, setting::Setting},
-    DAY_S, Days, Risks, capacities, is_long_enough, overloaded, overloaded_share,
+    DAY_S, Days, Risk, Risks, capacities, is_long_enough, overloaded,
 };
 use crate::{
-    pack::{Demand, Packed, Packing, rough_bound},
+    pack::{Demand, Packing, rough_bound},
     parallel,
 };
 
@@ -39,7 +39,9 @@ struct Packings {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Judged {
-    /// The share of overloaded host-samples: the mean of all judges, or what comes of drifting, if that is more.
+    /// The share of overloaded host-samples by judges that plans were not made from.
+    pub unseen: f64,
+    /// By all judges.
     pub seen: f64,
     /// The same of a plan of everything by everything as it was: nothing, unless hosts are filled to more than they have.
     pub suited: f64,
@@ -77,17 +79,14 @@ impl<'a> Judges<'a> {
             days.add(&of_fold);
         }
         let (far, _) = self.judged_by(&(self.half..self.setting.traces.grid.bins), &of_earlier_half);
-        let suited = overloaded_share(&self.all, &of_all, &self.capacities);
+        let unseen = near.midpoint(far);
         let risks = Risks::new(&self.setting, &self.all).expect("the time line is long enough to judge by");
-        let mean = |of: &dyn Fn((usize, &Packed)) -> f64| {
-            let hosts = of_all.hosts.iter().enumerate();
-            hosts.map(of).sum::<f64>() / of_all.hosts.len().max(1) as f64
-        };
-        let shifted = mean(&|host| risks.shifted(host, ROUNDS));
-        let drifted = mean(&|host| risks.drifted(host));
+        let hosts = of_all.hosts.iter().enumerate();
+        let known: Vec<Risk> = hosts.map(|host| risks.of_host(host, ROUNDS)).collect();
         Ok(Judged {
-            seen: ((near.midpoint(far) + shifted + suited) / 3.0).max(drifted),
-            suited,
+            unseen,
+            seen: seen(unseen, &known),
+            suited: mean(&known, |risk| risk.suited),
             unplaced: without_fold
                 .iter()
                 .chain([&of_all, &of_earlier_half])
@@ -125,6 +124,17 @@ impl<'a> Judges<'a> {
         let problem = self.setting.problem(demand, self.setting.policy.objective, fill)?;
         self.setting.pack(&problem, fill, 1, &rough_bound, &|turns, _| turns >= TURNS)
     }
+}
+
+/// The share of overloaded host-samples: the mean of what plans were not made from, and of what is known of their hosts; or what
+/// comes of drifting, if that is more.
+pub(super) fn seen(unseen: f64, known: &[Risk]) -> f64 {
+    let [shifted, suited] = [mean(known, |risk| risk.shifted), mean(known, |risk| risk.suited)];
+    ((unseen + shifted + suited) / 3.0).max(mean(known, |risk| risk.drifted))
+}
+
+fn mean(risks: &[Risk], of: impl Fn(&Risk) -> f64) -> f64 {
+    risks.iter().map(of).sum::<f64>() / risks.len().max(1) as f64
 }
 
 /// Whole days, about as many in each.

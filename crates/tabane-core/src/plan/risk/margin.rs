@@ -24,7 +24,8 @@
 
 use super::{
     super::{PlanError, setting::Setting},
-    judges::{Judged, Judges},
+    Risk,
+    judges::{self, Judged, Judges},
 };
 
 /// Fills that are tried, as parts of the policy's own, or of a whole host where that is less.
@@ -41,12 +42,20 @@ pub(in crate::plan) struct Margin {
     /// The same, or more where little was judged.
     pub expected: f64,
     suited: f64,
+    /// The share by judges that plans were not made from.
+    unseen: f64,
 }
 
 impl Margin {
     fn new(fill: f64, judged: &Judged) -> Self {
-        let Judged { seen, suited, days, .. } = *judged;
-        Self { fill, seen, expected: seen.max(days.unseen()), suited }
+        let Judged { seen, suited, days, unseen, .. } = *judged;
+        Self { fill, seen, expected: seen.max(days.unseen()), suited, unseen }
+    }
+
+    /// With what is known of the hosts that there are in the end, which may be fewer and fuller than those that were judged.
+    pub fn of(self, hosts: &[Risk]) -> Self {
+        let seen = self.seen.max(judges::seen(self.unseen, hosts));
+        Self { seen, expected: self.expected.max(seen), ..self }
     }
 
     fn keeps(&self, accepted: f64) -> bool {
@@ -97,6 +106,19 @@ fn fills(most: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_that_are_fuller_than_those_that_were_judged_are_expected_to_be_short_more_often() {
+        let margin = Margin { fill: 0.9, seen: 0.125, expected: 0.25, suited: 0.0, unseen: 0.375 };
+        let of = |shifted: f64, drifted: f64| {
+            let hosts = [Risk { shifted, suited: 0.0, drifted }, Risk { shifted: 0.0, suited: 0.0, drifted }];
+            let of = margin.of(&hosts);
+            (of.seen, of.expected)
+        };
+        assert_eq!(of(0.0, 0.0), (0.125, 0.25));
+        assert_eq!(of(0.75, 0.0), (0.25, 0.25));
+        assert_eq!(of(0.0, 0.5), (0.5, 0.5));
+    }
 
     #[test]
     fn fills_fall_from_the_policys_own_by_tenths_to_a_whole_host_and_from_there_by_less() {

@@ -10,7 +10,7 @@ use crate::{
     plan::{
         PlanError, needs,
         peaks::peaks,
-        risk::{self, Risks},
+        risk::{self, Risk},
         rules::domain_of,
         setting::Setting,
     },
@@ -148,12 +148,10 @@ impl<'a> Judge<'a> {
     }
 
     /// Probabilities that are not what the traces say.
-    pub fn probabilities(&self, packing: &Packing) -> Vec<Fault> {
-        let risks = Risks::new(self.setting, self.problem.demand());
-        let found = risks.map(|risks| risks.probabilities(packing));
+    pub fn probabilities(&self, risks: Option<&[Risk]>) -> Vec<Fault> {
         let hosts = self.plan.hosts.iter().filter(|host| !host.spare).enumerate();
         let is_wrong = |(at, told): &(usize, &PlannedHost)| {
-            let is = found.as_ref().and_then(|all| all.get(*at).copied());
+            let is = risks.and_then(|all| all.get(*at)).map(Risk::probability);
             match (is, told.overload_probability) {
                 (Some(is), Some(told)) => (is - told).abs() > 1e-9,
                 (is, told) => is.is_some() != told.is_some(),

@@ -6,14 +6,15 @@ use tabane_model::{Plan, PlanNote};
 
 use super::Fault;
 use crate::plan::{
-    risk::{self, Margin},
+    risk::{self, Margin, Risk},
     setting::Setting,
 };
 
-pub(super) fn margin(plan: &Plan, setting: &Setting<'_>) -> Option<Fault> {
+/// `risks` are those of its hosts.
+pub(super) fn margin(plan: &Plan, setting: &Setting<'_>, risks: &[Risk]) -> Option<Fault> {
     let said = plan.predicted_overload_share?;
     let fill = plan.assumptions.fill;
-    match risk::margin_of(setting, fill) {
+    match risk::margin_of(setting, fill).map(|margin| margin.map(|margin| margin.of(risks))) {
         Ok(Some(margin)) if near(margin.expected, said) => {
             wrong_note(plan, setting, margin).map(|what| Fault::Breach(what.to_owned()))
         }
