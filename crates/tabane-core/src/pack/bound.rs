@@ -11,6 +11,7 @@ use super::Problem;
 const PARTS_MAX: u32 = 30;
 /// Moments times servers at which functions are tried: those moments with the most volume.
 const SIZES_MAX: usize = 4_000_000;
+const SIZES_ROUGH: usize = 200_000;
 
 /// A dual feasible function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +74,18 @@ pub struct Bound {
 
 /// The best bound that is found, for the servers that are `placed` (those that fit no host are not counted).
 pub fn lower_bound(problem: &Problem, placed: &[usize]) -> Bound {
+    bound(problem, placed, SIZES_MAX)
+}
+
+/// The same, sooner: of many servers at fewer moments.
+pub fn rough_bound(problem: &Problem, placed: &[usize]) -> Bound {
+    bound(problem, placed, SIZES_ROUGH)
+}
+
+fn bound(problem: &Problem, placed: &[usize], sizes_max: usize) -> Bound {
     let mut best = (0, Certificate::Nothing);
     if !placed.is_empty() {
-        best = larger(by_groups(problem, placed), by_moments(problem, placed));
+        best = larger(by_groups(problem, placed), by_moments(problem, placed, sizes_max));
     }
     let (hosts, hosts_by) = best;
     let cheapest = cheapest(problem, hosts);
@@ -88,18 +98,6 @@ pub fn lower_bound(problem: &Problem, placed: &[usize]) -> Bound {
     }
 }
 
-/// What they cost at least by volume alone: soon found, and less than what [`lower_bound`] finds, or as much.
-pub fn rough_bound(problem: &Problem, placed: &[usize]) -> f64 {
-    let (mut hosts, mut cost) = (by_groups(problem, placed).0, 0.0f64);
-    for dimension in 0..problem.demand().dimensions() {
-        let totals = problem.demand().sum(placed.iter().copied(), dimension);
-        let most = totals.into_iter().max().unwrap_or(0);
-        hosts = hosts.max(most.div_ceil(largest_capacity(problem, dimension).max(1).into()) as usize);
-        cost = cost.max(cheapest_mixture(problem, dimension, most as f64));
-    }
-    cost.max(cheapest(problem, hosts))
-}
-
 /// The one with more hosts; of equals the first.
 fn larger(one: (usize, Certificate), other: (usize, Certificate)) -> (usize, Certificate) {
     if other.0 > one.0 { other } else { one }
@@ -110,7 +108,7 @@ pub(super) fn largest_capacity(problem: &Problem, dimension: usize) -> u32 {
     problem.kinds().iter().map(|kind| kind.capacity[dimension]).max().unwrap_or(0)
 }
 
-fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
+fn by_moments(problem: &Problem, placed: &[usize], sizes_max: usize) -> (usize, Certificate) {
     let mut moments: Vec<(f64, usize, usize)> = Vec::new();
     for dimension in 0..problem.demand().dimensions() {
         let capacity = largest_capacity(problem, dimension);
@@ -123,7 +121,7 @@ fn by_moments(problem: &Problem, placed: &[usize]) -> (usize, Certificate) {
     }
     moments.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut best = (0, Certificate::Nothing);
-    for (share, dimension, bin) in moments.into_iter().take((SIZES_MAX / placed.len()).max(1)) {
+    for (share, dimension, bin) in moments.into_iter().take((sizes_max / placed.len()).max(1)) {
         // A function that makes more than twice of it is not looked for.
         if share * 2.0 < best.0 as f64 {
             break;

@@ -18,7 +18,8 @@ use super::{
     units::Units,
 };
 use crate::pack::{
-    Demand, Packing, Problem, SERVERS_MAX, construct, exhaust, improve, level, lower_bound, settle, total,
+    Bound, Demand, Packing, Problem, SERVERS_MAX, construct, exhaust, improve, level, lower_bound, settle,
+    total,
 };
 
 /// Attempts at better packings by load alone, before licences are looked at or all ways are tried.
@@ -152,7 +153,7 @@ impl<'a> Setting<'a> {
         problem: &Problem,
         fill: f64,
         workers: usize,
-        bound: &dyn Fn(&Problem, &[usize]) -> f64,
+        bound: fn(&Problem, &[usize]) -> Bound,
         stop: &(dyn Fn(u64, f64) -> bool + Sync),
     ) -> Result<Packing, PlanError> {
         let units = if self.rules.together.is_empty() && self.rules.spread.is_empty() {
@@ -163,7 +164,7 @@ impl<'a> Setting<'a> {
             units
         };
         let first = construct(&units);
-        let enough = bound(problem, &placed(&self.units.expand(&first)));
+        let enough = bound(problem, &placed(&self.units.expand(&first))).cost;
         let is_hurried = stop(0, first.cost(units.kinds()));
         let packing = improve(&units, first, enough, self.policy.seed, workers, stop).packing;
         if is_hurried {
@@ -213,12 +214,11 @@ impl<'a> Setting<'a> {
         workers: usize,
         stop: &(dyn Fn(u64, f64) -> bool + Sync),
     ) -> Result<Packing, PlanError> {
-        let bound = |problem: &Problem, placed: &[usize]| lower_bound(problem, placed).cost;
         if self.licensing.is_empty() && !self.is_exhaustible() {
-            return self.pack(problem, fill, workers, &bound, stop);
+            return self.pack(problem, fill, workers, lower_bound, stop);
         }
         let by_load = |turns: u64, cost: f64| turns > TURNS_BY_LOAD || stop(turns, cost);
-        let packing = self.pack(problem, fill, workers, &bound, &by_load)?;
+        let packing = self.pack(problem, fill, workers, lower_bound, &by_load)?;
         if self.licensing.is_empty() {
             return Ok(packing);
         }

@@ -122,7 +122,7 @@ impl<'a> Judges<'a> {
 
     fn packed(&self, demand: Demand, fill: f64) -> Result<Packing, PlanError> {
         let problem = self.setting.problem(demand, self.setting.policy.objective, fill)?;
-        self.setting.pack(&problem, fill, 1, &rough_bound, &|turns, _| turns >= TURNS)
+        self.setting.pack(&problem, fill, 1, rough_bound, &|turns, _| turns >= TURNS)
     }
 }
 
