@@ -110,7 +110,16 @@ test("a survey is sent, planned, tried otherwise, and compared", async ({ page }
   for (let i = 0; i < 20; i++) await page.keyboard.press("ArrowRight");
   await expect(page.getByText("100 %", { exact: true })).toBeVisible();
   await expect(page.locator("form code").first()).toContainText("--set growth.cpu_percent=100");
+  const fill = page.getByRole("slider", { name: "Fill hosts to" });
+  const filled = await fill.inputValue();
+  const hint = page.getByText("Memory and disk space never are");
+  await expect(hint).toHaveCount(0);
+  await fill.focus();
+  await page.keyboard.press("End");
+  await expect(hint).toBeVisible();
   await accessible(page, "/plans/first/what-if");
+  await fill.fill(filled);
+  await expect(hint).toHaveCount(0);
   await page.getByRole("button", { name: "Make it" }).click();
   await expect(page).toHaveURL(/\/plans\/first-2\/compare$/);
   await expect(page.getByRole("row", { name: /^Hosts/ })).toBeVisible({ timeout: 60_000 });

@@ -12,6 +12,7 @@ import { type Column, DataTable, RowLink } from "~/design/DataTable";
 import { NumberField, Select, TextField } from "~/design/fields";
 import { Confirm, Dialog, FormEnd, Menu, ProblemNote, useForm } from "~/design/overlays";
 import { Page } from "~/shell/Page";
+import { FillHint } from "./plan/FillHint";
 import { PlanState, share } from "./plan/words";
 
 export function Plans() {
@@ -108,6 +109,7 @@ function Create({ onClose }: { onClose: () => void }) {
           <NumberField label={t`Hosts that may fail`} value={spare} onChange={(v) => setSpare(Math.round(v))} min={0} max={16} fault={fault("spec.policy.spare_hosts")} />
           <NumberField label={t`Search for`} unit="s" value={limit} onChange={(v) => setLimit(Math.round(v))} min={0} max={3600} fault={fault("spec.policy.time_limit_s")} />
         </fieldset>
+        <FillHint percent={fill} />
         <p className="text-muted"><Trans>Several kinds of hosts, rules, costs and licences are given by files: tabane plan create.</Trans></p>
         {problem ? <ProblemNote problem={problem} /> : null}
         <FormEnd onCancel={onClose} submit={t`Make it`} busy={busy} isDisabled={!name || !survey} />

@@ -11,6 +11,7 @@ import { Button, Panel } from "~/design/basics";
 import { TextField } from "~/design/fields";
 import { ProblemNote, useForm } from "~/design/overlays";
 import { Cli } from "~/design/Cli";
+import { FillHint } from "./FillHint";
 import { share } from "./words";
 
 const RISKS = [0, 0.00001, 0.0001, 0.001, 0.01, 0.05];
@@ -69,6 +70,7 @@ export function WhatIf({ plan }: { plan: Plan }) {
           <Slide label={t`Fill hosts to`} told={`${fill} %`} value={fill} onChange={setFill} min={40} max={200} step={1} />
           <Slide label={t`Accepted overload`} told={share(overload)} value={risk} onChange={(v) => { setRisk(v); setTouchedRisk(true); }} min={0} max={RISKS.length - 1} step={1} />
         </div>
+        <FillHint percent={fill} />
         <div className="w-72 max-w-full"><TextField label={t`Name of the other plan`} value={name} onChange={setName} mono isRequired fault={fault("meta.name")} /></div>
         {problem ? <ProblemNote problem={problem} /> : null}
         <Cli commands={[command]} />
