@@ -182,7 +182,11 @@ impl<'a> Risks<'a> {
 
     /// Of each host.
     pub fn of(&self, packing: &Packing) -> Vec<Risk> {
-        parallel::map(packing.hosts.len(), |at| self.of_host((at, &packing.hosts[at]), ROUNDS))
+        self.by_rounds(packing, ROUNDS)
+    }
+
+    fn by_rounds(&self, packing: &Packing, rounds: usize) -> Vec<Risk> {
+        parallel::map(packing.hosts.len(), |at| self.of_host((at, &packing.hosts[at]), rounds))
     }
 
     /// Of one host, which has this place in its plan; by so many shifts.

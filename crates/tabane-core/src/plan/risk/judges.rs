@@ -81,8 +81,7 @@ impl<'a> Judges<'a> {
         let (far, _) = self.judged_by(&(self.half..self.setting.traces.grid.bins), &of_earlier_half);
         let unseen = near.midpoint(far);
         let risks = Risks::new(&self.setting, &self.all).expect("the time line is long enough to judge by");
-        let hosts = of_all.hosts.iter().enumerate();
-        let known: Vec<Risk> = hosts.map(|host| risks.of_host(host, ROUNDS)).collect();
+        let known = risks.by_rounds(&of_all, ROUNDS);
         Ok(Judged {
             unseen,
             seen: seen(unseen, &known),
