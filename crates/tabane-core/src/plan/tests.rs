@@ -117,6 +117,28 @@ fn servers_that_are_never_busy_together_share_a_host() {
 }
 
 #[test]
+fn no_host_is_much_fuller_than_another() {
+    let mut traces = traces(8);
+    let all = traces.servers.len() * traces.grid.bins;
+    traces.series = BTreeMap::from([(Metric::CpuMhz, vec![1_000; all]), (Metric::MemMib, vec![500; all])]);
+    let mut hosts = hosts();
+    hosts.host_type.truncate(1);
+    let made_within = |turns_max: u64| {
+        let policy = policy();
+        let stop = |turns: u64, _: f64| turns >= turns_max;
+        let plan = make(&traces, request(&hosts, &policy, None), Timestamp::UNIX_EPOCH, 1, &stop).unwrap();
+        assert_eq!(verify(&plan, &traces).len(), 0);
+        let used = plan.hosts.iter().filter(|host| !host.spare).map(|host| host.servers.len());
+        let mut used: Vec<usize> = used.collect();
+        used.sort_unstable();
+        used
+    };
+    assert_eq!(made_within(500), [6, 6]);
+    // First fit, where there is no time for more.
+    assert_eq!(made_within(0), [2, 10]);
+}
+
+#[test]
 fn configured_memory_counts_where_the_policy_says_so() {
     let traces = traces(8);
     let plan = made(&traces, &PlanPolicy { memory: MemoryBasis::Configured, ..policy() });
