@@ -28,7 +28,7 @@ fn e2e_a_debian_guest_is_as_it_was_asked_for() {
     let machine = [&machine[..], &["--forward", &forward]].concat();
     let inside = ["--user", "ada", "--ssh-key", &key, "--password-hash", &hash, "--user-data", &data];
     let create = ["vm", "create", "deb", "--image", "debian-12", "--hostname", "engine.example.org"];
-    let wait = ["--start", "--wait", "agent", "--timeout", "400"];
+    let wait = ["--start", "--wait", "agent", "--timeout", "700"];
     world.ok(&[&create[..], &machine, &inside, &wait].concat());
     world.exec("deb", "cloud-init status --wait >/dev/null; true");
 
@@ -70,7 +70,7 @@ fn a_template_of_it_is_another_machine(world: &World) {
 
     let many =
         ["vm", "create", "web", "--template", "golden", "--count", "2", "--hostname", "node{n}.example.org"];
-    world.ok(&[&many[..], &["--start", "--wait", "agent", "--timeout", "500"]].concat());
+    world.ok(&[&many[..], &["--start", "--wait", "agent", "--timeout", "900"]].concat());
     for number in 1..=2 {
         let vm = format!("web-{number}");
         world.exec(&vm, "cloud-init status --wait >/dev/null; true");
@@ -95,7 +95,7 @@ fn e2e_instant_clones_of_a_debian_are_other_machines_at_once_and_after_they_boot
     world.ok(&["image", "build", "debian-12"]);
     world.ok(&["network", "create", "lan", "--cidr", "10.94.0.0/24"]);
     let create = ["vm", "create", "deb", "--image", "debian-12", "--memory", "512MiB", "--firmware", "uefi"];
-    let wait = ["--network", "lan", "--start", "--wait", "agent", "--timeout", "400"];
+    let wait = ["--network", "lan", "--start", "--wait", "agent", "--timeout", "700"];
     world.ok(&[&create[..], &wait].concat());
     world.exec(
         "deb",
@@ -103,7 +103,7 @@ fn e2e_instant_clones_of_a_debian_are_other_machines_at_once_and_after_they_boot
     );
     let mut seen: BTreeSet<String> = world.exec("deb", IDENTITY).lines().map(String::from).collect();
     let clone = ["vm", "clone", "deb", "go", "--instant", "--count", "2"];
-    world.ok(&[&clone[..], &["--wait", "identity", "--timeout", "600"]].concat());
+    world.ok(&[&clone[..], &["--wait", "identity", "--timeout", "900"]].concat());
     let shown = |vm: &str| {
         let nic = "ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1";
         world.exec(vm, &format!("{IDENTITY}; hostname; {nic}"))
@@ -124,8 +124,8 @@ fn e2e_instant_clones_of_a_debian_are_other_machines_at_once_and_after_they_boot
     assert_eq!(world.exec("go-1", keys).trim(), before[0].lines().nth(1).unwrap(), "what sshd shows");
 
     // The disks know it, too, and cloud-init does not take this for another first boot.
-    world.ok(&["vm", "shutdown", "go-1", "--wait", "stopped", "--timeout", "200"]);
-    world.ok(&["vm", "start", "go-1", "--wait", "agent", "--timeout", "400"]);
+    world.ok(&["vm", "shutdown", "go-1", "--wait", "stopped", "--timeout", "400"]);
+    world.ok(&["vm", "start", "go-1", "--wait", "agent", "--timeout", "700"]);
     world.exec("go-1", "cloud-init status --wait >/dev/null; true");
     world.eventually("it has its address", || shown("go-1").lines().count() == 4);
     assert_eq!(shown("go-1"), before[0]);

@@ -82,7 +82,9 @@ fn e2e_the_load_of_a_guest_is_measured() {
     let top: Value = serde_json::from_str(&world.ok(&["host", "top", "-o", "json"])).unwrap();
     assert!(top[0]["values"]["cpu_ratio"].as_f64().unwrap() > 0.01, "{top}");
     assert!(top[0]["values"]["memory_used_bytes"].as_f64().unwrap() > 1e8, "{top}");
-    let charts = world.ok(&["vm", "metrics", "a"]);
+    // Of the last minutes alone: in a chart of an hour all this may stand in one column.
+    let from = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - 300;
+    let charts = world.ok(&["vm", "metrics", "a", "--from", &from.to_string()]);
     assert!(charts.contains("cpu_ratio") && charts.contains('▁'), "{charts}");
 
     // A VM of the same name begins anew.
