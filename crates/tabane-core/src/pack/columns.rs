@@ -37,18 +37,16 @@ impl Columns {
     /// The moments at which so many hosts are the most likely to be asked for too much by these servers, the scarcest first.
     pub fn of(problem: &Problem, servers: &[usize], hosts: usize) -> Self {
         let demand = problem.demand();
-        let mut sums = vec![Sum::default(); demand.row_blocks()];
-        for server in servers {
-            sums.iter_mut().zip(demand.row_peaks(*server)).for_each(|(sum, peak)| sum.add(*peak));
-        }
+        let mut sums = Sums::of(demand.row_blocks());
+        servers.iter().for_each(|server| sums.add(demand.row_peaks(*server)));
         let (mut ratio, mut scarce) = (1, Vec::new());
         for dimension in 0..demand.dimensions() {
             let (least, most) = sizes(problem, dimension);
             for block in demand.blocks(dimension) {
-                ratio = ratio.max(sums[block].all / most.max(1) + 1);
+                ratio = ratio.max(sums.all[block] / most.max(1) + 1);
                 // All servers together fit one host otherwise.
-                if sums[block].all > least {
-                    scarce.push((sums[block].scarcity(hosts, most), dimension, block));
+                if sums.all[block] > least {
+                    scarce.push((sums.scarcity(block, hosts, most), dimension, block));
                 }
             }
         }
@@ -56,12 +54,10 @@ impl Columns {
         scarce.truncate(BLOCKS_FIRST);
         let bins = scarce.into_iter().flat_map(|(_, dimension, block)| {
             let (_, most) = sizes(problem, dimension);
-            let mut sums = [Sum::default(); BLOCK];
-            for server in servers {
-                sums.iter_mut().zip(values(problem, *server, block)).for_each(|(sum, value)| sum.add(*value));
-            }
-            let scarcity = sums.map(|sum| sum.scarcity(hosts, most));
-            (0..BLOCK).map(move |at| (scarcity[at], Place { dimension, at: block * BLOCK + at }))
+            let mut sums = Sums::of(BLOCK);
+            servers.iter().for_each(|server| sums.add(values(problem, *server, block)));
+            let scarcity = move |at: usize| sums.scarcity(at, hosts, most);
+            (0..BLOCK).map(move |at| (scarcity(at), Place { dimension, at: block * BLOCK + at }))
         });
         let mut bins: Vec<(f64, Place)> = bins.collect();
         bins.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -132,23 +128,28 @@ fn shifted(value: u32, bits: i32, up: bool) -> i32 {
     i32::try_from(shifted).unwrap_or(i32::MAX >> 4)
 }
 
-/// What servers need together.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    all: u64,
-    squares: f64,
+/// What servers need together at some moments, and the squares of what each needs.
+struct Sums {
+    all: Vec<u64>,
+    squares: Vec<f64>,
 }
 
-impl Sum {
-    fn add(&mut self, value: u32) {
-        self.all += u64::from(value);
-        self.squares += f64::from(value).powi(2);
+impl Sums {
+    fn of(moments: usize) -> Self {
+        Self { all: vec![0; moments], squares: vec![0.0; moments] }
+    }
+
+    fn add(&mut self, needs: &[u32]) {
+        self.all.iter_mut().zip(needs).for_each(|(sum, need)| *sum += u64::from(*need));
+        // No need is more than what fits this, of which numbers with fractions are made several at once.
+        let square = |need: u32| f64::from(need.cast_signed()).powi(2);
+        self.squares.iter_mut().zip(needs).for_each(|(sum, need)| *sum += square(*need));
     }
 
     /// Mean and standard deviation of a host's load, if servers were dealt out blindly, as a share of what a host has.
-    fn scarcity(&self, hosts: usize, host: u64) -> f64 {
+    fn scarcity(&self, at: usize, hosts: usize, host: u64) -> f64 {
         let hosts = hosts.max(1) as f64;
-        (self.all as f64 / hosts + (self.squares / hosts).sqrt()) / host.max(1) as f64
+        (self.all[at] as f64 / hosts + (self.squares[at] / hosts).sqrt()) / host.max(1) as f64
     }
 }
 
@@ -160,6 +161,20 @@ fn sizes(problem: &Problem, dimension: usize) -> (u64, u64) {
 
 fn values(problem: &Problem, server: usize, block: usize) -> &[u32] {
     &problem.demand().row(server)[block * BLOCK..(block + 1) * BLOCK]
+}
+
+/// The moments of a block at which all of this together is more than there is; nothing of it is more than 32 bits if `short`.
+fn above<'a>(values: impl Iterator<Item = &'a [u32]>, most: u64, short: bool) -> impl Iterator<Item = usize> {
+    let mut sums = [0u64; BLOCK];
+    if short {
+        // Twice as many at once.
+        let mut shorter = [0u32; BLOCK];
+        values.for_each(|row| shorter.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value));
+        sums = shorter.map(u64::from);
+    } else {
+        values.for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += u64::from(*value)));
+    }
+    (0..BLOCK).filter(move |at| sums[*at] > most)
 }
 
 /// The moments at which a host is asked for more than it has.
@@ -175,13 +190,9 @@ pub(super) fn overloads(problem: &Problem, host: &Packed) -> Vec<Place> {
         let blocks = demand.blocks(dimension);
         // The sum of peaks is never less than the peak of the sum.
         for block in blocks.clone().filter(|block| peaks[*block] > most) {
-            let mut sums = [0u64; BLOCK];
-            for server in &host.servers {
-                let values = values(problem, *server, block);
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += u64::from(*value));
-            }
-            let over = sums.iter().enumerate().filter(|(_, sum)| **sum > most);
-            found.extend(over.map(|(at, _)| Place { dimension, at: block * BLOCK + at }));
+            let values = host.servers.iter().map(|server| values(problem, *server, block));
+            let over = above(values, most, u32::try_from(peaks[block]).is_ok());
+            found.extend(over.map(|at| Place { dimension, at: block * BLOCK + at }));
         }
     }
     found
