@@ -27,6 +27,8 @@ pub const SHORT: Duration = Duration::from_secs(1);
 /// Attempts at better plans.
 const TURNS: u64 = 20_000;
 const MEMORY: usize = 1;
+/// Shares of overloaded host-samples that plans are made for.
+const ACCEPTED: [f64; 9] = [0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2];
 /// Bins of a day.
 const DAY: usize = 288;
 
@@ -111,7 +113,7 @@ fn plans(traces: &Traces, later: &Rows) -> Result<Vec<Value>> {
         });
         Ok(told(later, &places(&plan, traces), by))
     };
-    [0.0001, 0.001, 0.01, 0.05, 0.1].iter().map(of).collect()
+    ACCEPTED.iter().map(of).collect()
 }
 
 fn sizes(rows: &Rows, of: impl Fn(&[u32]) -> u32) -> Vec<[u32; 4]> {
