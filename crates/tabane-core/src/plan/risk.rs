@@ -52,6 +52,12 @@ pub(super) fn capacities(hosts: &[HostType], resources: &[Resource]) -> Vec<Vec<
     hosts.iter().map(|host| resources.iter().map(|r| r.capacity(host)).collect()).collect()
 }
 
+/// A part of what hosts of each kind have.
+fn parts(capacities: &[Vec<u32>], part: f64) -> Vec<Vec<u32>> {
+    let of = |most: &u32| (f64::from(*most) * part).round() as u32;
+    capacities.iter().map(|kind| kind.iter().map(of).collect()).collect()
+}
+
 /// Days of hosts that were judged by what a plan was not made from.
 #[derive(Debug, Clone, Copy, Default)]
 struct Days {
@@ -118,6 +124,11 @@ fn mark(
     shift: impl Fn(usize) -> usize,
 ) {
     for (dimension, most) in capacity.iter().enumerate() {
+        // However they meet.
+        let peaks: u64 = servers.iter().map(|server| u64::from(demand.peak(*server, dimension))).sum();
+        if peaks <= u64::from(*most) {
+            continue;
+        }
         let bins = demand.bins(dimension).min(over.len());
         let mut sums = vec![0u64; bins];
         for (place, server) in servers.iter().enumerate() {
@@ -173,6 +184,11 @@ impl<'a> Risks<'a> {
             step_s: grid.step_s as usize,
             seed: setting.policy.seed,
         })
+    }
+
+    /// The same, of hosts that have only this part of what they have.
+    fn of_part(self, part: f64) -> Self {
+        Self { capacities: parts(&self.capacities, part), ..self }
     }
 
     /// Of this host, which has this place in its plan.
