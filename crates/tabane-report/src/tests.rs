@@ -40,6 +40,7 @@ fn plan(server: &str, host: &str) -> Plan {
             "policy": {"keep_apart": [{"name": "directory", "servers": ["os=Debian*"], "across": "domain"}],
                 "phases": {"critical": ["web2"]}}, "fill": 0.85, "resources": ["cpu_mhz", "memory_mib"],
             "notes": [{"kind": "vendor_support"}, {"kind": "no_margin", "expected_share": 0.02},
+                      {"kind": "large", "servers": ["web1"], "fill": 0.85},
                       {"kind": "not_absorbed", "failures": 2, "host": host}, {"kind": "too_short", "days_min": 4},
                       {"kind": "cpu_indices", "known": [{"model": "E5-2690 v3", "index": 0.91, "servers": 2}], "unknown": ["VIA"], "unnamed": 1, "hosts": ["small"]}]},
         "data_quality": {"first_bin_unix": 1_700_000_000, "step_s": 300, "bins": 3, "servers": 3, "servers_measured": 3,
@@ -83,6 +84,10 @@ fn both_languages_tell_everything() {
     assert!(english.contains("the whole to cost 40 EUR a year more"));
     assert!(english.contains("nothing was measured of web1") && !japanese.contains("nothing was measured"));
     assert!(japanese.contains("web1 の測定データがありません"));
+    assert!(
+        english.contains("By itself one server needs more of a host than the 85 %")
+            && japanese.contains("単独で")
+    );
     assert!(japanese.contains("換算した CPU") && !japanese.contains("counted as 1"));
     assert!(english.contains("What rises: Software and licences"));
     assert!(english.contains("database becomes dearer by consolidation: 70 EUR instead of 10 EUR."));

@@ -98,6 +98,11 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             percent(*measured_share),
             percent(*accepted_share)
         ),
+        PlanNote::Large { servers, fill } => format!(
+            "単独で、計画の上限（ホスト能力の {}）を超えるサーバーがあります: {}。その間は同じホストに他のサーバーの負荷はありませんが、そのホストの余裕は小さくなります。",
+            percent(*fill),
+            some(servers)
+        ),
         PlanNote::Supported { supported, conditional, unknown, unsupported } => format!(
             "移行するサーバーのベンダーサポート: サポート {supported}、条件付き {conditional}、不明 {unknown}、サポート外 {unsupported}。Tabane 自体はどのベンダーの一覧にも載っていません。"
         ),
@@ -128,10 +133,7 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             text
         }
         PlanNote::Clash { servers, rules, hosts, proof, needed, there } => {
-            const MOST: usize = 8;
-            let more = servers.len().saturating_sub(MOST);
-            let named = servers[..servers.len() - more].join("、");
-            let named = if more > 0 { format!("{named} ほか {more} 台") } else { named };
+            let named = some(servers);
             let limits = hosts.iter().map(|host| format!("{} は {} 台", host.host_type, host.count));
             let parts: Vec<String> = rules.iter().cloned().chain(limits).collect();
             let asked = match proof.function.as_str() {
@@ -157,6 +159,14 @@ pub(crate) fn note(language: Language, note: &PlanNote) -> String {
             host.as_deref().unwrap_or("各ホスト")
         ),
     }
+}
+
+/// Names in a Japanese sentence: not hundreds of them.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let more = names.len().saturating_sub(MOST);
+    let named = names[..names.len() - more].join("、");
+    if more > 0 { format!("{named} ほか {more} 台") } else { named }
 }
 
 pub(crate) fn cause(language: Language, server: &UnplacedServer) -> String {

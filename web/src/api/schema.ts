@@ -2820,6 +2820,12 @@ export interface components {
             /** Format: double */
             measured_share: number;
         } | {
+            /** Format: double */
+            fill: number;
+            /** @enum {string} */
+            kind: "large";
+            servers: string[];
+        } | {
             /** Format: int32 */
             failures: number;
             host?: string | null;

@@ -1,6 +1,6 @@
 //! What servers need over time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The most that a server may need of anything: two of them can be added without overflow.
 pub const AMOUNT_MAX: u32 = u32::MAX / 2;
@@ -60,6 +60,24 @@ impl Demand {
             }
         }
         sums
+    }
+
+    /// The same, of some servers no more than this of each dimension.
+    pub(super) fn capped(&self, most: &BTreeMap<usize, Vec<u32>>) -> Self {
+        let mut capped = self.clone();
+        let (values, peaks) = (Arc::make_mut(&mut capped.values), Arc::make_mut(&mut capped.peaks));
+        for (server, most) in most {
+            for (dimension, most) in most.iter().enumerate() {
+                let blocks = self.blocks(dimension);
+                let begin = server * self.width();
+                let part = begin + blocks.start * BLOCK..begin + blocks.end * BLOCK;
+                values[part].iter_mut().for_each(|value| *value = (*value).min(*most));
+                let begin = server * self.row_blocks();
+                let part = begin + blocks.start..begin + blocks.end;
+                peaks[part].iter_mut().for_each(|peak| *peak = (*peak).min(*most));
+            }
+        }
+        capped
     }
 
     pub(super) fn row(&self, server: usize) -> &[u32] {
@@ -155,5 +173,19 @@ mod tests {
         assert_eq!((demand.peak(0, 0), demand.peak(0, 1)), (9, 5));
         assert_eq!(demand.row_peaks(0), [1, 9, 5]);
         assert_eq!(demand.total(0)[16], 11);
+    }
+
+    #[test]
+    fn what_is_capped_is_capped_in_values_and_peaks_and_nowhere_else() {
+        let mut builder = DemandBuilder::new(&[17, 1], 2);
+        let busy: Vec<u32> = (0..17).collect();
+        builder.push(&[&busy, &[5]]);
+        builder.push(&[&busy, &[7]]);
+        let demand = builder.finish();
+        let capped = demand.capped(&BTreeMap::from([(1, vec![10, 6])]));
+        assert_eq!((capped.of(0, 0), capped.of(0, 1)), (demand.of(0, 0), demand.of(0, 1)));
+        assert_eq!((capped.peak(0, 0), capped.peak(1, 0), capped.of(1, 1)), (16, 10, &[6][..]));
+        assert_eq!((capped.row_peaks(1), &capped.of(1, 0)[9..12]), (&[10, 10, 6][..], &[9, 10, 10][..]));
+        assert_eq!(demand.peak(1, 0), 16);
     }
 }

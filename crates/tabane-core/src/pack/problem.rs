@@ -19,7 +19,11 @@ pub struct Kind {
 
 #[derive(Debug, Clone)]
 pub struct Problem {
+    /// As it is packed.
     demand: Demand,
+    /// What servers need, where some count as less.
+    measured: Option<Demand>,
+    large: Vec<usize>,
     kinds: Vec<Kind>,
     /// For each server the groups it is in; two of one group never share a host.
     apart: Vec<Vec<u32>>,
@@ -53,7 +57,8 @@ impl Problem {
             }
         }
         let apart = vec![Vec::new(); demand.servers()];
-        Ok(Self { demand, kinds, apart, groups: 0, allowed: BTreeMap::new() })
+        let allowed = BTreeMap::new();
+        Ok(Self { demand, measured: None, large: Vec::new(), kinds, apart, groups: 0, allowed })
     }
 
     /// No two of these servers share a host.
@@ -70,6 +75,31 @@ impl Problem {
         self.allowed.insert(server, allowed);
     }
 
+    /// Lets those of these servers that fit no host have a whole one. Who fits a host of which `whole` may be used counts as
+    /// no more than what is offered otherwise, so that nobody else is there while it needs that or more.
+    pub fn let_have_whole(&mut self, servers: impl Iterator<Item = usize>, whole: &[Kind]) {
+        let mut most = BTreeMap::new();
+        for server in servers.filter(|server| !self.fits_any(*server)) {
+            let peaks: Vec<u32> =
+                (0..self.demand.dimensions()).map(|d| self.demand.peak(server, d)).collect();
+            let of = |kind: usize| peaks.iter().zip(&whole[kind].capacity);
+            let fits = |kind: &usize| self.may(server, *kind) && of(*kind).all(|(peak, most)| peak <= most);
+            let share = |kind: usize| {
+                of(kind).map(|(peak, most)| f64::from(*peak) / f64::from((*most).max(1))).fold(0.0, f64::max)
+            };
+            // The one that it fills most: whatever is larger has room for it, too.
+            let tightest = (0..whole.len()).filter(fits).max_by(|a, b| share(*a).total_cmp(&share(*b)));
+            if let Some(kind) = tightest {
+                most.insert(server, self.kinds[kind].capacity.clone());
+            }
+        }
+        if !most.is_empty() {
+            let capped = self.demand.capped(&most);
+            self.measured = Some(std::mem::replace(&mut self.demand, capped));
+            self.large = most.into_keys().collect();
+        }
+    }
+
     /// Gives each kind another price.
     pub fn set_prices(&mut self, prices: &[f64]) {
         self.kinds.iter_mut().zip(prices).for_each(|(kind, price)| kind.price = *price);
@@ -83,8 +113,19 @@ impl Problem {
         self.kinds.iter_mut().zip(kinds).for_each(|(kind, other)| kind.capacity = other.capacity);
     }
 
+    /// What servers count as where they are packed.
     pub fn demand(&self) -> &Demand {
         &self.demand
+    }
+
+    /// What they need.
+    pub fn measured(&self) -> &Demand {
+        self.measured.as_ref().unwrap_or(&self.demand)
+    }
+
+    /// Servers that count as less than they need, since they may have a whole host.
+    pub fn large(&self) -> &[usize] {
+        &self.large
     }
 
     pub fn kinds(&self) -> &[Kind] {

@@ -125,6 +125,36 @@ proptest! {
     }
 
     #[test]
+    fn a_margin_keeps_nobody_out_and_no_host_is_more_than_whole(
+        problem in problems(), fill in 0.2f64..1.0,
+    ) {
+        let whole = problem.kinds().to_vec();
+        let filled = |most: &u32| (f64::from(*most) * fill) as u32;
+        let kinds = whole.iter().map(|kind| Kind {
+            capacity: kind.capacity.iter().map(filled).collect(),
+            ..kind.clone()
+        });
+        let servers = problem.demand().servers();
+        let mut eased = problem.clone();
+        eased.set_capacities(kinds.collect());
+        let fitted: Vec<bool> = (0..servers).map(|server| eased.fits_any(server)).collect();
+        eased.let_have_whole(0..servers, &whole);
+        for (server, fitted) in fitted.iter().enumerate() {
+            prop_assert_eq!(eased.fits_any(server), problem.fits_any(server), "{}", server);
+            prop_assert_eq!(eased.large().contains(&server), !fitted && problem.fits_any(server), "{}", server);
+        }
+        let packing = improved(&eased, construct(&eased));
+        prop_assert_eq!(check_packing(&eased, &packing), []);
+        for host in &packing.hosts {
+            for (dimension, most) in whole[host.kind].capacity.iter().enumerate() {
+                let needed = eased.measured().sum(host.servers.iter().copied(), dimension);
+                // What a kind offers was rounded down once more where a large server of another kind is here.
+                prop_assert!(needed.iter().all(|sum| *sum <= u64::from(*most) + 1), "{:?} of {}", needed, most);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_changed_is_rejected(
         problem in problems(), a in any::<prop::sample::Index>(), b in any::<prop::sample::Index>(),
     ) {

@@ -137,7 +137,7 @@ impl<'a> Begun<'a> {
         let (setting, problem, traces) = (&self.setting, &self.problem, self.setting.traces);
         let bound = lower_bound(problem, &placed(&packing));
 
-        let risks = Risks::new(setting, problem.demand()).map(|risks| risks.of(&packing));
+        let risks = Risks::new(setting, problem.measured()).map(|risks| risks.of(&packing));
         let margin = self.margin.zip(risks.as_ref()).map(|(margin, risks)| margin.of(risks));
         let mut notes = if support.is_empty() { vec![PlanNote::VendorSupport] } else { Vec::new() };
         match margin {
@@ -150,7 +150,8 @@ impl<'a> Begun<'a> {
             }
             Some(_) => {}
         }
-        notes.extend(risk::overcommitted(setting, problem.demand(), &packing, self.fill));
+        notes.extend(large(setting, problem, &packing, self.fill));
+        notes.extend(risk::overcommitted(setting, problem.measured(), &packing, self.fill));
         let quality = quality(traces);
         if !quality.thin.is_empty() {
             notes.push(PlanNote::Thin { servers: quality.thin.len() as u32 });
@@ -227,6 +228,19 @@ impl<'a> Begun<'a> {
     }
 }
 
+/// Servers that have hosts which are filled further than all others.
+pub(super) fn large(
+    setting: &Setting<'_>,
+    problem: &Problem,
+    packing: &Packing,
+    fill: f64,
+) -> Option<PlanNote> {
+    let names = setting.names();
+    let placed = problem.large().iter().filter(|server| !packing.unplaced.contains(server));
+    let servers: Vec<String> = placed.map(|server| names[*server].to_owned()).collect();
+    (!servers.is_empty()).then_some(PlanNote::Large { servers, fill })
+}
+
 /// Of the catalogues what the policy asks for.
 fn needed_products(policy: &PlanPolicy, products: &[PlanProduct]) -> Vec<PlanProduct> {
     let is_needed =
@@ -288,7 +302,7 @@ fn planned_hosts(
 ) -> Vec<PlannedHost> {
     let of = |(at, (host, id)): (usize, (&crate::pack::Packed, String))| {
         let kind = &hosts.host_type[host.kind];
-        let (peaks, curves) = peaks(problem.demand(), host, kind, resources);
+        let (peaks, curves) = peaks(problem.measured(), host, kind, resources);
         let mut servers: Vec<String> = host.servers.iter().map(|server| names[*server].to_owned()).collect();
         servers.sort();
         PlannedHost {
@@ -344,7 +358,7 @@ fn lacking(setting: &Setting<'_>, problem: &Problem, server: usize) -> Vec<Lack>
     let of = |kind: usize| -> Vec<Lack> {
         let capacity = problem.kinds()[kind].capacity.iter().copied().enumerate();
         let over = capacity.filter_map(|(dimension, there)| {
-            let needed = problem.demand().peak(server, dimension);
+            let needed = problem.measured().peak(server, dimension);
             let resource = setting.resources[dimension].name.to_owned();
             (needed > there).then_some(Lack { resource, needed, there })
         });

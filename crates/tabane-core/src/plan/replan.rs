@@ -75,7 +75,7 @@ fn repaired(
     has_moved: &[bool],
 ) -> Result<Packing, PlanError> {
     let setting = &begun.setting;
-    let problem = setting.problem_of_units(begun.problem.demand(), setting.policy.objective, begun.fill)?;
+    let problem = setting.problem_of_units(begun.problem.measured(), setting.policy.objective, begun.fill)?;
     setting.fits_somewhere(&begun.problem, &problem)?;
     let mut before: Vec<Packed> =
         kinds.iter().map(|kind| Packed { kind: *kind, servers: Vec::new() }).collect();

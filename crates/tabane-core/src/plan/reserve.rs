@@ -62,7 +62,7 @@ pub(super) fn shared(
 
 /// What hosts carry while one of them has failed, as a problem of units.
 pub(super) fn crowded(setting: &Setting<'_>, problem: &Problem) -> Result<Problem, PlanError> {
-    setting.problem_of_units(problem.demand(), Objective::Cost, setting.policy.fill_failed)
+    setting.problem_of_units(problem.measured(), Objective::Cost, setting.policy.fill_failed)
 }
 
 /// For each host its servers, with the host that takes each over; `None` if it was not found for every host.

@@ -124,7 +124,18 @@ impl<'a> Setting<'a> {
     pub fn problem(&self, demand: Demand, objective: Objective, fill: f64) -> Result<Problem, PlanError> {
         let mut problem = needs::problem(demand, self.hosts, &self.resources, objective, fill)?;
         self.rules.apply(&mut problem);
+        let alone = self.units.iter().filter(|members| members.len() == 1).map(|members| members[0]);
+        self.let_have_whole(&mut problem, alone, fill);
         Ok(problem)
+    }
+
+    /// A margin keeps nobody out who fits the policy's own: who fits no host that is filled so far may have one to itself.
+    fn let_have_whole(&self, problem: &mut Problem, alone: impl Iterator<Item = usize>, fill: f64) {
+        let most = self.policy.fill_max.min(1.0);
+        if fill < most {
+            let whole = needs::kinds(self.hosts, &self.resources, self.policy.objective, most);
+            problem.let_have_whole(alone, &whole);
+        }
     }
 
     /// The same of units: servers that stay together are one, and each knows its domain.
@@ -138,6 +149,9 @@ impl<'a> Setting<'a> {
         let demand = self.units.demand(demand);
         let mut problem = needs::problem(demand, self.hosts, &self.resources, objective, fill)?;
         rules.apply(&mut problem);
+        let units = self.units.iter().enumerate();
+        let alone = units.filter(|(_, members)| members.len() == 1).map(|(unit, _)| unit);
+        self.let_have_whole(&mut problem, alone, fill);
         Ok(problem)
     }
 
@@ -159,7 +173,7 @@ impl<'a> Setting<'a> {
         let units = if self.rules.together.is_empty() && self.rules.spread.is_empty() {
             problem.clone()
         } else {
-            let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
+            let units = self.problem_of_units(problem.measured(), self.policy.objective, fill)?;
             self.fits_somewhere(problem, &units)?;
             units
         };
@@ -195,7 +209,7 @@ impl<'a> Setting<'a> {
         if !self.is_exhaustible() {
             return Ok((packing, None));
         }
-        let units = self.problem_of_units(problem.demand(), Objective::Cost, fill)?;
+        let units = self.problem_of_units(problem.measured(), Objective::Cost, fill)?;
         let packing = self.units.collect(&packing);
         let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
         let toll = self.licensing.toll(&members, self.traces, &self.servers, self.hosts);
@@ -222,7 +236,7 @@ impl<'a> Setting<'a> {
         if self.licensing.is_empty() {
             return Ok(packing);
         }
-        let units = self.problem_of_units(problem.demand(), self.policy.objective, fill)?;
+        let units = self.problem_of_units(problem.measured(), self.policy.objective, fill)?;
         let packing = self.units.collect(&packing);
         let members: Vec<Vec<usize>> = self.units.iter().cloned().collect();
         let mut toll = self.licensing.toll(&members, self.traces, &self.servers, self.hosts);
@@ -248,7 +262,7 @@ impl<'a> Setting<'a> {
     fn too_large(&self, problem: &Problem, members: &[usize]) -> Vec<String> {
         let lack = |members: &[usize], kind: usize| {
             problem.kinds()[kind].capacity.iter().copied().enumerate().find_map(|(dimension, there)| {
-                let sums = problem.demand().sum(members.iter().copied(), dimension);
+                let sums = problem.measured().sum(members.iter().copied(), dimension);
                 let needed = sums.into_iter().max().unwrap_or(0);
                 (needed > u64::from(there)).then_some((dimension, needed, there))
             })

@@ -14,6 +14,7 @@ mod absurd;
 mod cpus;
 mod drift;
 mod judges;
+mod large;
 mod licences;
 mod mutations;
 mod overcommit;

@@ -91,9 +91,10 @@ pub fn verify(plan: &Plan, traces: &Traces) -> Vec<Fault> {
     faults.extend(judge.rules(&packing));
     faults.extend(judge.numbers(&packing, &spares));
     faults.extend(judge.peaks(&packing));
-    let risks = Risks::new(&setting, judge.problem.demand()).map(|risks| risks.of(&packing));
+    let risks = Risks::new(&setting, judge.problem.measured()).map(|risks| risks.of(&packing));
     faults.extend(judge.probabilities(risks.as_deref()));
     faults.extend(judge.overcommitment(&packing));
+    faults.extend(judge.large(&packing));
     faults.extend(judge.reserve(&packing, &spares));
     faults.extend(judge.waves(&packing));
     faults.extend(judge.steps());

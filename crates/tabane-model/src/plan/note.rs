@@ -22,6 +22,9 @@ pub enum PlanNote {
     /// Hosts are planned to more than they have. By the traces themselves this is the share of host-samples at which they have
     /// less than their servers ask for.
     Overcommitted { fill: f64, measured_share: f64, accepted_share: f64 },
+    /// These servers fit no host that is filled as far as others. Each has one that it may fill as far as the policy lets it, and
+    /// nobody else is there while it needs more than others have.
+    Large { servers: Vec<String>, fill: f64 },
     /// There are not hosts enough for so many failures, of this host for one.
     NotAbsorbed { failures: u32, host: Option<String> },
     /// It was given up to look for how so many failures are absorbed by what the other hosts have left.
@@ -94,6 +97,13 @@ impl std::fmt::Display for PlanNote {
                 fill * 100.0,
                 measured_share * 100.0,
                 accepted_share * 100.0
+            ),
+            Self::Large { servers, fill } => write!(
+                f,
+                "By itself {} more of a host than the {:.0} % that hosts are planned to be filled to: {}. While it does, nobody else on its host needs any, and less is left for what was not foreseen.",
+                if servers.len() == 1 { "one server needs".into() } else { format!("each of {} servers needs", servers.len()) },
+                fill * 100.0,
+                some(servers)
             ),
             Self::Thin { servers } => write!(
                 f,

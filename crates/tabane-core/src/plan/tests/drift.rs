@@ -2,10 +2,10 @@
 
 use super::*;
 
-const DAYS: usize = 8;
+pub(super) const DAYS: usize = 8;
 
 /// Each server has 1,000 MiB in use on the first day and 50 more on each one after; it has `most` in all.
-fn rising(most: u32) -> Traces {
+pub(super) fn rising(most: u32) -> Traces {
     let mut traces = traces(DAYS);
     let bins = traces.grid.bins;
     for server in &mut traces.servers {
@@ -17,7 +17,7 @@ fn rising(most: u32) -> Traces {
 }
 
 /// Of the small ones alone.
-fn made(traces: &Traces, policy: &PlanPolicy) -> Plan {
+pub(super) fn made(traces: &Traces, policy: &PlanPolicy) -> Plan {
     let mut hosts = hosts();
     hosts.host_type.truncate(1);
     make(traces, request(&hosts, policy, None), Timestamp::UNIX_EPOCH, 1, &|turns, _| turns > 500).unwrap()

@@ -173,7 +173,7 @@ fn cost(before: &Plan, after: &Plan, setting: &Setting<'_>) -> TrialCost {
 impl Judge<'_> {
     fn trial(&self, host: &PlannedHost, before: Option<&Packed>, after: &Packed, at: usize) -> TrialHost {
         let (kind, resources) = (&self.setting.hosts[after.kind], &self.setting.resources);
-        let demand = self.problem.demand();
+        let demand = self.problem.measured();
         let (_, curves) = peaks(demand, after, kind, resources);
         let grid = self.setting.traces.grid;
         let of = |dimension: usize| {

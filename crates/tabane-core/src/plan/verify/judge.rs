@@ -8,7 +8,7 @@ use super::Fault;
 use crate::{
     pack::{Breach, Demand, Packing, Problem},
     plan::{
-        PlanError, needs,
+        PlanError, make,
         peaks::peaks,
         risk::{self, Risk},
         rules::domain_of,
@@ -34,9 +34,8 @@ impl<'a> Judge<'a> {
     /// As [`Self::new`], where the needs of all servers are known already.
     pub fn of_demand(plan: &'a Plan, setting: &'a Setting<'a>, demand: Demand) -> Result<Self, PlanError> {
         let problem = setting.problem(demand, Objective::Cost, plan.assumptions.fill)?;
-        let mut crowded = problem.clone();
-        let fill = setting.policy.fill_failed;
-        crowded.set_capacities(needs::kinds(setting.hosts, &setting.resources, Objective::Cost, fill));
+        let measured = problem.measured().clone();
+        let crowded = setting.problem(measured, Objective::Cost, setting.policy.fill_failed)?;
         let names = setting.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
         Ok(Self { plan, setting, problem, crowded, names })
     }
@@ -140,7 +139,7 @@ impl<'a> Judge<'a> {
         let hosts = self.plan.hosts.iter().filter(|host| !host.spare).zip(&packing.hosts);
         let wrong = hosts.filter(|(told, host)| {
             let kind = &self.setting.hosts[host.kind];
-            let (peaks, curves) = peaks(self.problem.demand(), host, kind, &self.setting.resources);
+            let (peaks, curves) = peaks(self.problem.measured(), host, kind, &self.setting.resources);
             // A plan without curves says nothing that could be wrong.
             !are_near(&peaks, &told.peaks) || !(told.curves.is_empty() || curves == told.curves)
         });
@@ -172,13 +171,22 @@ impl<'a> Judge<'a> {
         let notes = self.plan.assumptions.notes.iter();
         let said: Vec<&PlanNote> =
             notes.filter(|note| matches!(note, PlanNote::Overcommitted { .. })).collect();
-        let is = risk::overcommitted(self.setting, self.problem.demand(), packing, fill);
+        let is = risk::overcommitted(self.setting, self.problem.measured(), packing, fill);
         let is_so = match (&is, said.as_slice()) {
             (None, []) => true,
             (Some(is), [said]) => is_same(is, said),
             _ => false,
         };
         (!is_so).then(|| Fault::Breach("it does not say, as it is, how hosts are overcommitted".into()))
+    }
+
+    /// Servers that need more of a host than a margin leaves, where that is not said as it is.
+    pub fn large(&self, packing: &Packing) -> Option<Fault> {
+        let notes = self.plan.assumptions.notes.iter();
+        let said: Vec<&PlanNote> = notes.filter(|note| matches!(note, PlanNote::Large { .. })).collect();
+        let is = make::large(self.setting, &self.problem, packing, self.plan.assumptions.fill);
+        let is_so = said == is.iter().collect::<Vec<_>>();
+        (!is_so).then(|| Fault::Breach("it does not say which servers are too large for its margin".into()))
     }
 }
 

@@ -81,7 +81,10 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
             PlanNote::DiskSpaceUnknown { servers } => *servers == unknown,
             PlanNote::CpuIndices { .. } => cpus::note(setting).is_some_and(|is| cpus::same(note, &is)),
             // Judged by themselves.
-            PlanNote::Clash { .. } | PlanNote::NoPlaceFound { .. } | PlanNote::Overcommitted { .. } => true,
+            PlanNote::Clash { .. }
+            | PlanNote::NoPlaceFound { .. }
+            | PlanNote::Overcommitted { .. }
+            | PlanNote::Large { .. } => true,
             PlanNote::Supported { .. } => supported::note(plan).as_ref() == Some(note),
             PlanNote::ReserveCutShort { failures } => {
                 *failures == policy.spare_hosts && plan.failures_absorbed < *failures
