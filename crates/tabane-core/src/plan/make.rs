@@ -201,7 +201,7 @@ impl<'a> Begun<'a> {
             failures_absorbed: reserve.failures,
             failover,
             waves,
-            gates: phases::gates(policy),
+            gates: Vec::new(),
             unplaced: unplaced(setting, problem, &packing),
             lower_bound: LowerBound { exhausted, ..told_bound(&bound, setting) },
             predicted_overload_share: margin.map(|margin| margin.expected),
@@ -224,6 +224,7 @@ impl<'a> Begun<'a> {
         plan.assumptions.notes.splice(0..0, supported);
         plan.licences = setting.licensing.told(&plan, traces, &setting.servers, policy.licence_years);
         plan.tco = tco(&plan, traces)?;
+        plan.gates = phases::gates(policy, plan.tco.as_ref());
         Ok(plan)
     }
 }

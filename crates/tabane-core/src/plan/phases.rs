@@ -22,7 +22,7 @@ use super::{
     units::Units,
 };
 use crate::pack::{Packed, Packing, Problem};
-pub(super) use gates::gates;
+pub(super) use gates::{SAVING, gates};
 pub(super) use windows::{dated, first_date, opens};
 
 /// Servers that move together.

@@ -120,6 +120,23 @@ fn a_plan_that_never_pays_says_so() {
 }
 
 #[test]
+fn a_saving_is_asked_for_between_waves_where_one_is_promised() {
+    let traces = traces(8);
+    let is_saving = |gate: &tabane_model::Gate| gate.metric == "saving_realised_share";
+    let asks = |plan: &Plan| plan.gates.iter().any(is_saving);
+    let dear = Costs { after: AfterCosts { host_software_year: 1e6, ..AfterCosts::default() }, ..costs() };
+    let with = |costs: Option<&Costs>| {
+        make(&traces, request(&hosts(), &policy(), costs), Timestamp::UNIX_EPOCH, 1, &|_, _| true).unwrap()
+    };
+    assert!(!asks(&with(None)) && !asks(&with(Some(&dear))));
+    let mut plan = with(Some(&costs()));
+    assert!(asks(&plan));
+    plan.gates.retain(|gate| !is_saving(gate));
+    let faults: Vec<String> = verify(&plan, &traces).iter().map(ToString::to_string).collect();
+    assert_eq!(faults, ["its gates are not those of its policy"]);
+}
+
+#[test]
 fn two_plans_are_compared_by_what_they_cost_and_when_they_move_whom() {
     let traces = traces(8);
     let one = costed(&traces, &policy());

@@ -106,7 +106,7 @@ pub(super) fn statements(plan: &Plan, setting: &Setting<'_>) -> Vec<Fault> {
     if plan.waves.is_empty() && is_in_use {
         fault("it does not say how it is introduced");
     }
-    if !same_gates(&phases::gates(policy), &plan.gates) {
+    if !same_gates(&phases::gates(policy, plan.tco.as_ref()), &plan.gates) {
         fault("its gates are not those of its policy");
     }
     faults
