@@ -359,7 +359,7 @@ fn lacking(setting: &Setting<'_>, problem: &Problem, server: usize) -> Vec<Lack>
     let of = |kind: usize| -> Vec<Lack> {
         let capacity = problem.kinds()[kind].capacity.iter().copied().enumerate();
         let over = capacity.filter_map(|(dimension, there)| {
-            let needed = problem.measured().peak(server, dimension);
+            let needed = problem.demand().peak(server, dimension);
             let resource = setting.resources[dimension].name.to_owned();
             (needed > there).then_some(Lack { resource, needed, there })
         });

@@ -87,3 +87,24 @@ fn who_does_not_fit_the_policys_own_fill_has_no_host() {
     assert!(!plan.assumptions.notes.iter().any(|note| matches!(note, PlanNote::Large { .. })));
     assert_eq!(verify(&plan, &traces).len(), 0);
 }
+
+#[test]
+fn one_that_is_left_over_is_told_to_lack_a_host_not_to_be_too_large() {
+    let mut traces = with_a_large_one();
+    let policy = PlanPolicy { spare_hosts: 0, ..careful() };
+    let plan = made(&traces, &policy);
+    // Another one like it, and as many hosts as before.
+    let at = traces.servers.len() - 1;
+    traces.servers.push(Source { name: "another".into(), ..traces.servers[at].clone() });
+    let bins = traces.grid.bins;
+    traces.series.values_mut().for_each(|values| values.extend_from_within(at * bins..(at + 1) * bins));
+    let mut counted = hosts();
+    counted.host_type.truncate(1);
+    counted.host_type[0].count = Some(plan.hosts.len() as u32);
+    let request = request(&counted, &policy, None);
+    let plan = replan(&plan, 0, &traces, request, Timestamp::UNIX_EPOCH, &|| false).unwrap();
+    assert!(plan.assumptions.fill < 16_000.0 / 16_384.0, "{}", plan.assumptions.fill);
+    let told: Vec<_> = plan.unplaced.iter().map(|told| told.cause.clone().unwrap()).collect();
+    assert_eq!(told, [tabane_model::UnplacedCause::NoHostLeft], "{:?}", plan.unplaced);
+    assert_eq!(verify(&plan, &traces).iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+}

@@ -75,7 +75,7 @@ impl Judge<'_> {
         let of = |kind: usize| {
             let there = problem.kinds()[kind].capacity.iter().copied().enumerate();
             let lack = |(dimension, there): (usize, u32)| {
-                let needed = problem.measured().of(server, dimension).iter().copied().max().unwrap_or(0);
+                let needed = problem.demand().of(server, dimension).iter().copied().max().unwrap_or(0);
                 let resource = resources[dimension].name.to_owned();
                 (needed > there).then_some(Lack { resource, needed, there })
             };
