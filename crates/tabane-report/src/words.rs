@@ -38,7 +38,7 @@ pub(crate) fn unit(name: &str) -> &'static str {
 
 /// When a part of a wave is moved.
 pub(crate) fn window(language: Language, window: &WaveWindow) -> String {
-    let (date, from, servers) = (window.date, window.from.strftime("%H:%M"), window.servers as usize);
+    let (date, from, servers) = (window.date, window.from.strftime("%H:%M"), window.servers.len());
     let moved = language.counted(servers, "server", "servers", "台");
     match language {
         Language::English => format!("{date} {from}, {} h: {moved}", window.hours),

@@ -3130,11 +3130,8 @@ export interface components {
             from: string;
             /** Format: double */
             hours: number;
-            /**
-             * Format: int32
-             * @description So many of the wave are moved in it.
-             */
-            servers: number;
+            /** @description Who is moved in it. Those that move together are not split. */
+            servers: string[];
         };
         /** @description A pool of storage for disks. */
         Pool: {

@@ -189,7 +189,7 @@ impl<'a> Begun<'a> {
         let way =
             Way { hosts: &planned, moves: &reserve.moves, units: &self.moving_together, done, stop: give_up };
         let mut waves = phases::waves(setting, problem, &packing, &way)?;
-        phases::dated(&mut waves, &policy.phases, now)?;
+        phases::dated(&mut waves, &policy.phases, &self.moving_together.by_name(&names), now)?;
         let price = |host: &PlannedHost| {
             kinds.iter().find(|kind| kind.name == host.host_type).map_or(0.0, |kind| kind.price)
         };

@@ -37,11 +37,13 @@ struct Group {
     kinds: BTreeSet<String>,
 }
 
-/// Which servers move together; a group that no wave has hands for is a clash.
+/// Which servers move together; a group that no wave, or no window, has hands for is a clash.
 pub(super) fn groups(setting: &Setting<'_>) -> Result<Units, PlanError> {
     let (rules, phases) = (&setting.rules, &setting.policy.phases);
     let units = Units::new(setting.servers.len(), rules.together.iter().chain(&rules.dependencies));
-    let most = phases.servers_max(false);
+    let wave = phases.servers_max(false);
+    let window = phases.windows.iter().map(|window| phases.moves(window) as usize).max().unwrap_or(wave);
+    let most = wave.min(window);
     let names = setting.names();
     if let Some(members) = units.iter().find(|members| members.len() > most) {
         let mut named: Vec<&str> = members.iter().take(3).map(|server| names[*server]).collect();
@@ -51,9 +53,14 @@ pub(super) fn groups(setting: &Setting<'_>) -> Result<Units, PlanError> {
         let named = named.join(", ");
         return Err(PlanError::Clash(vec![
             format!("{} servers move together by dependency or keep_together: {named}", members.len()),
-            format!(
-                "a wave has hands for {most}: raise wave_servers or labour_hours_per_wave, or split the group"
-            ),
+            match window < wave {
+                false => format!(
+                    "a wave has hands for {most}: raise wave_servers or labour_hours_per_wave, or split the group"
+                ),
+                true => format!(
+                    "a window has hands for {most}: make one longer, let more people move servers in it, or split the group"
+                ),
+            },
         ]));
     }
     Ok(units)

@@ -2,10 +2,12 @@
 //!
 //! The packer sees units; everything else (bounds, reserves, probabilities, the checker) sees servers.
 
+use std::collections::HashMap;
+
 use super::rules::Rules;
 use crate::pack::{Demand, DemandBuilder, Packed, Packing};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Units(Vec<Vec<usize>>);
 
 impl Units {
@@ -25,6 +27,12 @@ impl Units {
 
     pub fn iter(&self) -> impl Iterator<Item = &Vec<usize>> {
         self.0.iter()
+    }
+
+    /// In which unit servers of these names are.
+    pub fn by_name<'a>(&self, names: &[&'a str]) -> HashMap<&'a str, usize> {
+        let all = self.0.iter().enumerate();
+        all.flat_map(|(at, members)| members.iter().map(move |server| (names[*server], at))).collect()
     }
 
     /// What units need, from what servers need.
@@ -74,7 +82,7 @@ impl Units {
 
     /// A packing of units from one of servers that keeps them together.
     pub fn collect(&self, packing: &Packing) -> Packing {
-        let mut unit_of = std::collections::HashMap::new();
+        let mut unit_of = HashMap::new();
         for (at, members) in self.0.iter().enumerate() {
             unit_of.extend(members.iter().map(|server| (*server, at)));
         }

@@ -106,8 +106,8 @@ pub struct WaveWindow {
     #[schema(value_type = String, format = "time")]
     pub from: Time,
     pub hours: f64,
-    /// So many of the wave are moved in it.
-    pub servers: u32,
+    /// Who is moved in it. Those that move together are not split.
+    pub servers: Vec<String>,
 }
 
 impl WaveWindow {

@@ -45,7 +45,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                 td { details {
                     summary { (words::wave(language, &wave.name, wave.kind)) }
                     p.small { (words::wave_reason(language, wave.kind)) }
-                    p.names { @for server in &wave.servers { span { (server) } " " } }
+                    (servers(wave, language))
                 } }
                 td.time { div.step style=(format!("left:{};width:{}", at(wave.first_day), at(end(wave).saturating_sub(wave.first_day)))) title=(match language {
                     Language::English => format!("day {} to {}", wave.first_day, end(wave)),
@@ -69,6 +69,18 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
         ol { @for question in questions(plan, language) { li { (question) } } }
     };
     part("waves", say("Introduction", "導入の段階"), inside)
+}
+
+/// Where there are windows, who is moved in which.
+fn servers(wave: &Wave, language: Language) -> Markup {
+    let names = |servers: &[String]| html! { p.names { @for server in servers { span { (server) } " " } } };
+    match wave.windows.as_slice() {
+        [] | [_] => names(&wave.servers),
+        windows => html! { @for window in windows {
+            p.small { (words::window(language, window)) }
+            (names(&window.servers))
+        } },
+    }
 }
 
 /// From the date of the first window to that of the last.

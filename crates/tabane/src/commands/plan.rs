@@ -251,7 +251,7 @@ fn tell(plan: &Plan) {
         for wave in &plan.waves {
             for window in &wave.windows {
                 let from = window.from.strftime("%H:%M");
-                let servers = counted(window.servers as usize, "server");
+                let servers = counted(window.servers.len(), "server");
                 println!("  {}: {} {from}, {} h, {servers}", wave.name, window.date, window.hours);
             }
         }

@@ -94,7 +94,7 @@ function Windows({ windows }: { windows: readonly PlannedWindow[] }) {
   return (
     <ul className="text-xs text-muted">
       {windows.slice(0, WINDOWS_SHOWN).map(({ date, from, hours, servers }) => (
-        <li key={`${date}${from}`}>{day.format(new Date(`${date}T00:00:00Z`))} {from.slice(0, 5)} · <Trans>{hours} h</Trans> · <Plural value={servers} one="# server" other="# servers" /></li>
+        <li key={`${date}${from}`} title={servers.join(", ")}>{day.format(new Date(`${date}T00:00:00Z`))} {from.slice(0, 5)} · <Trans>{hours} h</Trans> · <Plural value={servers.length} one="# server" other="# servers" /></li>
       ))}
       {left > 0 ? <li><Plural value={left} one="and # more window" other="and # more windows" /></li> : null}
     </ul>

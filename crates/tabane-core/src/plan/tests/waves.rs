@@ -165,8 +165,9 @@ fn in_windows(more: &str) -> PlanPolicy {
     PlanPolicy { phases: toml::from_str(&text).unwrap(), ..policy() }
 }
 
-fn dates(wave: &tabane_model::Wave) -> Vec<(String, u32)> {
-    wave.windows.iter().map(|window| (format!("{} {}", window.date, window.from), window.servers)).collect()
+fn dates(wave: &tabane_model::Wave) -> Vec<(String, usize)> {
+    let of = |window: &WaveWindow| (format!("{} {}", window.date, window.from), window.servers.len());
+    wave.windows.iter().map(of).collect()
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn waves_are_moved_in_the_windows_that_are_open() {
     let plan = made(&traces, &policy);
     assert_eq!(faults(&plan, &traces), "");
     // Two people move two servers each in nine hours, and one moves one in four.
-    let at = |text: &str, servers: u32| (text.to_owned(), servers);
+    let at = |text: &str, servers: usize| (text.to_owned(), servers);
     assert_eq!(dates(&plan.waves[0]), [at("2026-12-05 22:00:00", 3)]);
     assert_eq!(dates(&plan.waves[1]), [at("2026-12-12 22:00:00", 4), at("2026-12-13 08:00:00", 1)]);
     // A week after the 13th is the 20th, of which the morning is for one; then everything is closed until the 9th.
@@ -207,15 +208,59 @@ fn waves_are_moved_in_the_windows_that_are_open() {
         rejected(&|plan| plan.waves[0].windows[0].date = date("2026-11-28"))
             .contains("2026-11-28 is too early")
     );
-    assert!(rejected(&|plan| window(plan, |window| window.servers = 5)).contains("hands for 4"));
     assert!(
-        rejected(&|plan| window(plan, |window| window.servers = 2))
-            .contains("are for 3 servers, and it has 4")
+        rejected(&|plan| window(plan, |window| window.servers.resize(5, "s0".into())))
+            .contains("hands for 4")
+    );
+    assert!(
+        rejected(&|plan| window(plan, |window| window.servers.truncate(2))).contains("is moved in no window")
+    );
+    assert!(
+        rejected(&|plan| window(plan, |window| window.servers[1] = window.servers[0].clone()))
+            .contains("is moved on 2027-01-09, and waits for no move")
+    );
+    let foreign = plan.waves[0].servers[0].clone();
+    assert!(
+        rejected(&|plan| plan.waves[2].windows[1].servers[0] = foreign.clone()).contains("waits for no move")
     );
     assert!(rejected(&|plan| window(plan, |window| window.hours = 10.0)).contains("opens no window"));
     assert!(rejected(&|plan| window(plan, |window| window.hours = f64::MAX)).contains("in no calendar"));
-    assert!(rejected(&|plan| plan.waves[1].windows.clear()).contains("are for 0 servers, and it has 5"));
+    assert!(rejected(&|plan| plan.waves[1].windows.clear()).contains("is moved in no window"));
     assert!(rejected(&|plan| plan.waves[2].first_day = 14).contains("begin on day 14; that is 15"));
+}
+
+#[test]
+fn who_moves_together_moves_in_the_same_window() {
+    let traces = traces(8);
+    let with = |members: &[&str], more: &str| {
+        let policy = in_windows(more);
+        let dependency = vec![Dependency { name: "d".into(), servers: patterns(members) }];
+        PlanPolicy { phases: Phases { dependency, ..policy.phases }, ..policy }
+    };
+    let policy = with(&["s1", "s5", "s9"], "");
+    let plan = made(&traces, &policy);
+    assert_eq!(faults(&plan, &traces), "");
+    let windows = || plan.waves.iter().flat_map(|wave| &wave.windows);
+    let has = |window: &&WaveWindow, server: &str| window.servers.iter().any(|s| s == server);
+    let window = windows().find(|window| has(window, "s1")).unwrap();
+    assert!(has(&window, "s5") && has(&window, "s9"), "{window:?}");
+    assert_eq!(windows().map(|window| window.servers.len()).sum::<usize>(), 12);
+    let mut split = plan.clone();
+    let wave = split.waves.iter_mut().find(|wave| wave.windows.iter().any(|w| has(&w, "s1"))).unwrap();
+    let from = wave.windows.iter_mut().find(|window| has(&&**window, "s1")).unwrap();
+    from.servers.retain(|server| server != "s1");
+    let more = WaveWindow { servers: vec!["s1".into()], ..from.clone() };
+    wave.windows.push(more);
+    let told = faults(&split, &traces);
+    assert!(told.contains("s1 and who depends on it move in different windows"), "{told}");
+
+    let large = with(&["s1", "s3", "s5", "s7", "s9"], "");
+    let error = make(&traces, request(&hosts(), &large, None), Timestamp::UNIX_EPOCH, 1, &|_, _| true);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("5 servers move together") && error.contains("a window has hands for 4"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Whether waves are moved in windows that the policy opens, one after the other, with hands for all.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use jiff::{ToSpan, civil::Date};
 use tabane_model::{MoveWindow, Wave, WaveWindow};
 
@@ -13,6 +15,8 @@ impl Judge<'_> {
     }
 
     pub fn windows(&self) -> Vec<Fault> {
+        let names = self.setting.names();
+        let unit_of = phases::groups(self.setting).unwrap_or_default().by_name(&names);
         let limits = &self.setting.policy.phases;
         let mut free = phases::first_date(limits, self.plan.made_at).to_datetime(Default::default());
         let mut faults = Vec::new();
@@ -32,10 +36,13 @@ impl Judge<'_> {
                             "the policy opens no window on {} at {}",
                             window.date, window.from
                         )),
-                        Some(most) if window.servers > most || window.servers == 0 => fault(&format!(
-                            "{} servers are to be moved on {}, and there are hands for {most}",
-                            window.servers, window.date
-                        )),
+                        Some(most) if window.servers.is_empty() || window.servers.len() > most as usize => {
+                            fault(&format!(
+                                "{} servers are to be moved on {}, and there are hands for {most}",
+                                window.servers.len(),
+                                window.date
+                            ));
+                        }
                         Some(_) => {}
                     }
                     if limits.is_closed((begin, end)) {
@@ -47,10 +54,9 @@ impl Judge<'_> {
                 }
                 free = free.max(end);
             }
-            let moved: u64 = wave.windows.iter().map(|window| u64::from(window.servers)).sum();
-            let wanted = if limits.windows.is_empty() { 0 } else { wave.servers.len() as u64 };
-            if moved != wanted && !wave.done {
-                fault(&format!("its windows are for {moved} servers, and it has {wanted} to move in them"));
+            if !wave.done {
+                let wanted: &[String] = if limits.windows.is_empty() { &[] } else { &wave.servers };
+                self.in_windows(wave, wanted, &unit_of).iter().for_each(|what| fault(what));
             }
             match self.watched(wave) {
                 Ok(Some(until)) => free = free.max(until.to_datetime(Default::default())),
@@ -58,6 +64,26 @@ impl Judge<'_> {
                 Err(()) => fault("it is watched for longer than there is a calendar"),
             }
         }
+        faults
+    }
+
+    /// Each server in one window, with all that move together with it.
+    fn in_windows(&self, wave: &Wave, wanted: &[String], unit_of: &HashMap<&str, usize>) -> Vec<String> {
+        let mut left: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        let mut window_of: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (at, window) in wave.windows.iter().enumerate() {
+            for server in &window.servers {
+                if !left.remove(server.as_str()) {
+                    faults.push(format!("{server} is moved on {}, and waits for no move", window.date));
+                }
+                let unit = unit_of.get(server.as_str());
+                if unit.is_some_and(|unit| *window_of.entry(*unit).or_insert(at) != at) {
+                    faults.push(format!("{server} and who depends on it move in different windows"));
+                }
+            }
+        }
+        faults.extend(left.first().map(|server| format!("{server} is moved in no window")));
         faults
     }
 
