@@ -62,9 +62,8 @@ pub fn check() -> Result<()> {
     npm(&["run", "--silent", "check"])
 }
 
-/// Every page and the wizard in Chromium, against `tabane up` with real guests.
+/// Every page and the wizard in Chromium, against `tabane up` with real guests, by the program that was built last.
 pub fn browser() -> Result<()> {
-    run::cargo(&["build", "--package", "tabane"])?;
     let binary = run::target().join("debug/tabane");
     run::say_and_run(
         Command::new("npx")

@@ -16,6 +16,7 @@ cargo xtask demo     from a clone to a running Debian guest
 cargo xtask test     everything that has to hold: format, lints, house rules, tests, end-to-end tests
 cargo xtask tidy     the house rules alone
 cargo xtask e2e      the end-to-end tests alone, with real guests
+cargo xtask soak     more guests for longer than each time
 cargo xtask console  build the web console, for the next `cargo build`
 cargo xtask browser  the tests of the web console alone, with Chromium and real guests
 cargo xtask screenshots  the pictures of the README
@@ -48,6 +49,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "test" => test::all(),
         "tidy" => tidy::run(),
         "e2e" => test::end_to_end(),
+        "soak" => test::soak(),
         "bench" => bench::run(rest),
         "console" => console::build(),
         "browser" => test::browser(),

@@ -10,9 +10,6 @@ use std::{
 
 use crate::world::{Texts, World};
 
-/// In all, and at once.
-const CLONES: usize = 100;
-const AT_ONCE: usize = 25;
 /// `guest-exec` takes what fits into one message.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -96,6 +93,15 @@ fn helpers(world: &World) -> usize {
 
 #[test]
 fn e2e_instant_clones_go_on_and_no_two_are_the_same_machine() {
+    instant_clones(2, 12);
+}
+
+#[test]
+fn soak_a_hundred_instant_clones_go_on_and_no_two_are_the_same_machine() {
+    instant_clones(4, 25);
+}
+
+fn instant_clones(rounds: usize, at_once: usize) {
     let world = World::with_tiny();
     world.ok(&["network", "create", "lan", "--cidr", "10.91.0.0/22"]);
     world.tiny_vm("web", &["--disk", "1GiB", "--network", "lan"]);
@@ -109,11 +115,11 @@ fn e2e_instant_clones_go_on_and_no_two_are_the_same_machine() {
     for (set, line) in own.iter_mut().zip(before.lines()) {
         set.insert(line.to_owned());
     }
-    for round in 0..CLONES / AT_ONCE {
-        let (name, count) = (format!("c{round}"), AT_ONCE.to_string());
+    for round in 0..rounds {
+        let (name, count) = (format!("c{round}"), at_once.to_string());
         let clone = ["vm", "clone", "web", &name, "--instant", "--count", &count];
         world.ok(&[&clone[..], &["--wait", "identity", "--timeout", "600"]].concat());
-        for i in 1..=AT_ONCE {
+        for i in 1..=at_once {
             let vm = format!("{name}-{i}");
             let shown = world.exec(&vm, SHOW);
             let lines: Vec<&str> = shown.lines().collect();
@@ -139,7 +145,7 @@ fn e2e_instant_clones_go_on_and_no_two_are_the_same_machine() {
         }
         // Addresses of machines that are gone are given again.
         own[ADDRESS] = before.lines().nth(ADDRESS).map(str::to_owned).into_iter().collect();
-        let names: Vec<String> = (1..=AT_ONCE).map(|i| format!("{name}-{i}")).collect();
+        let names: Vec<String> = (1..=at_once).map(|i| format!("{name}-{i}")).collect();
         let delete: Vec<&str> =
             ["vm", "delete"].into_iter().chain(names.iter().map(String::as_str)).collect();
         world.ok(&[&delete[..], &["--wait", "deleted"]].concat());
