@@ -1,4 +1,4 @@
-//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone] [instant] [metrics] [console] [plan]`.
+//! Figures, as JSON on standard output: `cargo xtask bench [start] [idle] [scale] [clone] [instant] [metrics] [console] [plan] [plan:PART]`.
 
 use anyhow::Result;
 

@@ -49,8 +49,10 @@ async fn main() -> Result<()> {
     if runs("instant") {
         figures.insert("instant".into(), instant::instant().await?);
     }
-    if runs("plan") {
-        figures.insert("plan".into(), plan::plan()?);
+    // `plan:months` is one part of it.
+    let parts: Vec<&str> = wanted.iter().filter_map(|word| word.strip_prefix("plan:")).collect();
+    if runs("plan") || !parts.is_empty() {
+        figures.insert("plan".into(), plan::plan(&parts)?);
     }
     if runs("console") {
         figures.insert("console".into(), console::console().await?);

@@ -22,29 +22,33 @@ use tabane_core::pack::{
     Demand, Kind, Packing, Problem, check_bound, check_packing, construct, improve, lower_bound,
 };
 
+use tabane_model::Traces;
+
 use crate::Result;
 
 const WORKERS: usize = 2;
 
-pub fn plan() -> Result<Value> {
+/// All parts, or those that are named.
+pub fn plan(parts: &[&str]) -> Result<Value> {
     let traces = std::env::var_os("TABANE_BENCH_TRACES").map(PathBuf::from);
     let of = |name: &str| traces.as_ref().map(|folder| folder.join(name)).filter(|folder| folder.exists());
-    let mut figures = serde_json::Map::new();
     let bitbrains = of("bitbrains-2013-07").map(|folder| bitbrains::read(&folder)).transpose()?;
-    figures.insert("vm_weeks".into(), bitbrains.as_ref().map(bitbrains::weeks).transpose()?.into());
-    figures.insert(
-        "held_out".into(),
-        bitbrains.as_ref().map(|july| held_out::figures(july, held_out::LIMIT)).transpose()?.into(),
-    );
-    figures.insert("months".into(), months::figures()?);
-    figures.insert("calibration".into(), bitbrains.as_ref().map(calibration::figures).transpose()?.into());
-    figures.insert("few".into(), bitbrains.as_ref().map(few::figures).transpose()?.into());
-    figures.insert("solver".into(), bitbrains.as_ref().map(solver::figures).transpose()?.into());
-    figures.insert(
-        "azure".into(),
-        of("azure-packing").map(|folder| azure::figures(&folder)).transpose()?.into(),
-    );
-    figures.insert("generated".into(), generated::figures()?);
+    let july = |figures: &dyn Fn(&Traces) -> Result<Value>| bitbrains.as_ref().map(figures).transpose();
+    let mut figures = serde_json::Map::new();
+    let mut part = |name: &str, of: &dyn Fn() -> Result<Option<Value>>| -> Result<()> {
+        if parts.is_empty() || parts.contains(&name) {
+            figures.insert(name.into(), of()?.into());
+        }
+        Ok(())
+    };
+    part("vm_weeks", &|| july(&bitbrains::weeks))?;
+    part("held_out", &|| july(&|july| held_out::figures(july, held_out::LIMIT)))?;
+    part("months", &|| months::figures().map(Some))?;
+    part("calibration", &|| july(&calibration::figures))?;
+    part("few", &|| july(&few::figures))?;
+    part("solver", &|| july(&solver::figures))?;
+    part("azure", &|| of("azure-packing").map(|folder| azure::figures(&folder)).transpose())?;
+    part("generated", &|| generated::figures().map(Some))?;
     Ok(figures.into())
 }
 

@@ -28,7 +28,7 @@ pub const SHORT: Duration = Duration::from_secs(1);
 const TURNS: u64 = 20_000;
 const MEMORY: usize = 1;
 /// Shares of overloaded host-samples that plans are made for.
-const ACCEPTED: [f64; 9] = [0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2];
+const ACCEPTED: [f64; 11] = [0.00001, 0.0001, 0.0003, 0.001, 0.0015, 0.002, 0.003, 0.01, 0.03, 0.1, 0.2];
 /// Bins of a day.
 const DAY: usize = 288;
 
