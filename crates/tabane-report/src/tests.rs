@@ -22,8 +22,8 @@ fn plan(server: &str, host: &str) -> Plan {
         "predicted_overload_share": 0.00001, "cost": 20.0, "failures_absorbed": 1,
         "failover": [{"host": host, "takeovers": [{"host": "spare-001", "servers": [server]}]}],
         "waves": [{"name": "pilot", "kind": "pilot", "servers": [server], "new_hosts": [host], "labour_hours": 4.0, "first_day": 0,
-                   "windows": [{"date": "2026-12-05", "from": "22:00:00", "hours": 6.5, "servers": 1},
-                               {"date": "2026-12-12", "from": "22:00:00", "hours": 6.5, "servers": 2}]},
+                   "windows": [{"date": "2026-12-05", "from": "22:00:00", "hours": 6.5, "servers": [server]},
+                               {"date": "2026-12-12", "from": "22:00:00", "hours": 6.5, "servers": ["web3", "web4"]}]},
                   {"name": "wave-1", "kind": "critical", "servers": ["web2"], "new_hosts": [], "labour_hours": 4.0, "first_day": 14}],
         "gates": [{"kind": "pass", "metric": "migrations_failed_share", "comparison": "<=", "threshold": 0.0}],
         "support": [{"server": server, "status": "unknown", "causes": [{"kind": "nothing_told"}]},
@@ -74,6 +74,7 @@ fn both_languages_tell_everything() {
     assert!(japanese.contains("2026-12-05 22:00 から 6.5 時間: 1 台"));
     assert!(english.contains("2 windows, 2026-12-05 to 2026-12-12"));
     assert!(japanese.contains("2 回（2026-12-05〜2026-12-12）"));
+    assert!(english.contains("web3") && japanese.contains("web4"), "who is moved on which date");
     // The pilot is moved on two dates a week apart, and watched for two weeks more; the wave begins with what was stated.
     assert!(english.contains("left:0.00%;width:75.00%") && english.contains("left:50.00%;width:50.00%"));
     assert!(english.contains("2 steps in 28 days"));
