@@ -45,7 +45,7 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
                 td { details {
                     summary { (words::wave(language, &wave.name, wave.kind)) }
                     p.small { (words::wave_reason(language, wave.kind)) }
-                    (servers(wave, language))
+                    @if wave.windows.len() < 2 { (names(&wave.servers)) }
                 } }
                 td.time { div.step style=(format!("left:{};width:{}", at(wave.first_day), at(end(wave).saturating_sub(wave.first_day)))) title=(match language {
                     Language::English => format!("day {} to {}", wave.first_day, end(wave)),
@@ -71,16 +71,8 @@ pub(super) fn section(plan: &Plan, language: Language) -> Markup {
     part("waves", say("Introduction", "導入の段階"), inside)
 }
 
-/// Where there are windows, who is moved in which.
-fn servers(wave: &Wave, language: Language) -> Markup {
-    let names = |servers: &[String]| html! { p.names { @for server in servers { span { (server) } " " } } };
-    match wave.windows.as_slice() {
-        [] | [_] => names(&wave.servers),
-        windows => html! { @for window in windows {
-            p.small { (words::window(language, window)) }
-            (names(&window.servers))
-        } },
-    }
+fn names(servers: &[String]) -> Markup {
+    html! { p.names { @for server in servers { span { (server) } " " } } }
 }
 
 /// From the date of the first window to that of the last.
@@ -91,18 +83,17 @@ fn days_of_moves(wave: &Wave) -> u32 {
     })
 }
 
-/// Many of them are folded.
+/// Several are folded, each with who is moved in it.
 fn windows(windows: &[WaveWindow], language: Language) -> Markup {
-    let each = html! { @for window in windows { div.line { (words::window(language, window)) } } };
     match windows {
         [first, .., last] => html! { details {
             summary.line { (match language {
                 Language::English => format!("{} windows, {} to {}", windows.len(), first.date, last.date),
                 Language::Japanese => format!("{} 回（{}〜{}）", windows.len(), first.date, last.date),
             }) }
-            (each)
+            @for window in windows { div.line { (words::window(language, window)) } (names(&window.servers)) }
         } },
-        _ => each,
+        _ => html! { @for window in windows { div.line { (words::window(language, window)) } } },
     }
 }
 

@@ -249,10 +249,13 @@ fn tell(plan: &Plan) {
         };
         println!("introduced by a pilot of {servers} on {}, {then}", pilot.new_hosts.join(", "));
         for wave in &plan.waves {
-            for window in &wave.windows {
-                let from = window.from.strftime("%H:%M");
-                let servers = counted(window.servers.len(), "server");
-                println!("  {}: {} {from}, {} h, {servers}", wave.name, window.date, window.hours);
+            if let (Some(first), Some(last)) = (wave.windows.first(), wave.windows.last()) {
+                let servers = counted(wave.servers.len(), "server");
+                let from = format!("{} {}", first.date, first.from.strftime("%H:%M"));
+                match wave.windows.len() {
+                    1 => println!("  {}: {servers} on {from}, {} h", wave.name, first.hours),
+                    n => println!("  {}: {servers} in {n} windows from {from} to {}", wave.name, last.date),
+                }
             }
         }
     }

@@ -27,8 +27,11 @@ pub const SHORT: Duration = Duration::from_secs(1);
 /// Attempts at better plans.
 const TURNS: u64 = 20_000;
 const MEMORY: usize = 1;
-/// Shares of overloaded host-samples that plans are made for.
-const ACCEPTED: [f64; 11] = [0.00001, 0.0001, 0.0003, 0.001, 0.0015, 0.002, 0.003, 0.01, 0.03, 0.1, 0.2];
+/// Shares of overloaded host-samples that plans are made for: as many as there are peers.
+const ACCEPTED: [f64; 16] = [
+    0.00001, 0.00003, 0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.03, 0.05,
+    0.1, 0.2,
+];
 /// Bins of a day.
 const DAY: usize = 288;
 
