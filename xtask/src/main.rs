@@ -16,7 +16,7 @@ cargo xtask demo     from a clone to a running Debian guest
 cargo xtask test     everything that has to hold: format, lints, house rules, tests, end-to-end tests
 cargo xtask tidy     the house rules alone
 cargo xtask e2e      the end-to-end tests alone, with real guests
-cargo xtask soak     more guests for longer than each time
+cargo xtask soak     tests with more guests, and for longer, than each run has time for
 cargo xtask console  build the web console, for the next `cargo build`
 cargo xtask browser  the tests of the web console alone, with Chromium and real guests
 cargo xtask screenshots  the pictures of the README

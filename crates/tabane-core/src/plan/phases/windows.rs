@@ -30,8 +30,7 @@ pub(in crate::plan) fn opens(phases: &Phases, made_at: Timestamp) -> Result<(), 
     }
 }
 
-/// Without windows waves stay as they are; those that are over do so anyway. Servers of the same
-/// unit are moved in the same window.
+/// Without windows waves stay as they are; those that are over do so anyway. Servers of one unit are moved in one window.
 pub(in crate::plan) fn dated(
     waves: &mut [Wave],
     phases: &Phases,

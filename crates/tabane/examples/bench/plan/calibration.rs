@@ -120,8 +120,8 @@ fn mean(accepted: f64, of: &[Told]) -> Value {
     })
 }
 
-/// Stated over held-out, of splits that are drawn again with repetitions: where nine of ten such means lie. Splits overlap, so
-/// that it is rather wider.
+/// Stated over held-out, of splits that are drawn again with repetitions: where nine of ten such means lie. Splits overlap: what
+/// is true of others may lie farther away.
 fn interval(of: &[Told]) -> Option<[f64; 2]> {
     const DRAWS: usize = 2_000;
     let mut random = SmallRng::seed_from_u64(1);
